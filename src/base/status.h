@@ -44,7 +44,7 @@ struct bw_error {
 };
 
 #define BW_MUST_USE __attribute__((warn_unused_result))
-#define BW_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define BW_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 /* Name as gRPC spells it ("NOT_FOUND"); "UNKNOWN" for a number outside the table. */
 const char *bw_code_name(enum bw_code code);
