@@ -20,11 +20,13 @@ function(bw_room name)
   target_link_libraries(bw_${name} PUBLIC ${arg_LINKS})
 endfunction()
 
-# A program: bw_program(bailiwickd SOURCES main.c LINKS bw_server)
+# A program: bw_program(bailiwickd SOURCES main.c LINKS bw_server). `programs` builds them and nothing else.
+add_custom_target(programs)
 function(bw_program name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LINKS})
+  add_dependencies(programs ${name})
 endfunction()
 
 # Every test_*.c of a folder is one cmocka program: bw_unit_tests(policy LINKS bw_policy). Programs land in
@@ -41,4 +43,38 @@ function(bw_unit_tests room)
     set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/tests)
     target_compile_definitions(${target} PRIVATE BW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   endforeach()
+endfunction()
+
+# A benchmark lands in bin/bench/; tests/bench/list.txt says which figures it prints.
+#   bw_bench(decide SOURCES decide.c LINKS bw_placement)
+add_custom_target(benches)
+function(bw_bench name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(bench_${name} ${arg_SOURCES})
+  target_link_libraries(bench_${name} PRIVATE ${arg_LINKS})
+  set_target_properties(bench_${name} PROPERTIES OUTPUT_NAME ${name}
+                        RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/bench)
+  target_compile_definitions(bench_${name} PRIVATE BW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_dependencies(benches bench_${name})
+endfunction()
+
+# A fuzz target is a file with LLVMFuzzerTestOneInput. The preset `fuzz` makes it a libFuzzer program in
+# bin/fuzz/; every other preset makes it a test that replays tests/fuzz/corpus/<name>/, so a crash found once
+# stays found.
+#   bw_fuzz_target(yaml SOURCES yaml.c LINKS bw_yaml)
+function(bw_fuzz_target name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+  if(BW_FUZZ)
+    add_executable(fuzz_${name} ${arg_SOURCES})
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(fuzz_${name} PROPERTIES OUTPUT_NAME ${name}
+                          RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/fuzz)
+  else()
+    add_executable(fuzz_${name} ${arg_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
+    set_target_properties(fuzz_${name} PROPERTIES OUTPUT_NAME fuzz_replay_${name}
+                          RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/tests)
+    target_compile_definitions(fuzz_${name} PRIVATE
+                               BW_FUZZ_CORPUS="${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name}")
+  endif()
+  target_link_libraries(fuzz_${name} PRIVATE ${arg_LINKS})
 endfunction()
