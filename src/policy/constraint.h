@@ -1,0 +1,116 @@
+/* A constraint set: what one chain of policy levels (organisation, groups, user, meeting) means over one set
+ * of facts at one moment. Compiled once, immutable, shared by counting references; every later question is a
+ * few words of bitset or a field.
+ *
+ * A level never widens what stands above it: allow lists intersect, deny lists unite, certifications add up,
+ * modes intersect (see merge.h). Each clause that removes relays is kept as a "cut", so that every refusal
+ * can name the line that decided it.
+ *
+ * Threads: any may read and count references; compiling is one thread's. Owner: whoever holds a reference;
+ * the set itself holds one of its facts. Times are unix milliseconds given by the caller. */
+#ifndef BW_POLICY_CONSTRAINT_H
+#define BW_POLICY_CONSTRAINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bitset.h"
+#include "base/status.h"
+#include "policy/connector.h"
+#include "policy/facts.h"
+#include "policy/reason.h"
+
+struct bw_arena;
+
+enum bw_policy_level {
+    BW_LEVEL_ORGANISATION,
+    BW_LEVEL_GROUP,
+    BW_LEVEL_USER,
+    BW_LEVEL_MEETING,
+    BW_LEVEL_PLATFORM, /* no clause of the tenant's: what the platform itself says, such as a tenants list */
+};
+
+/* Where a rule is written. */
+struct bw_clause {
+    const char *file;   /* as given when the document was loaded; NULL for BW_LEVEL_PLATFORM */
+    uint32_t line, col; /* 1-based; 0 when there is no text */
+    enum bw_policy_level level;
+    const char *level_name; /* the group's name, the user's pattern, or NULL */
+    const char *path;       /* "transit.deny" */
+    const char *text;       /* the entry itself, "HU"; may be NULL */
+};
+
+/* One clause and the nodes it removes, for one reason. */
+struct bw_cut {
+    enum bw_reason reason;
+    struct bw_clause clause;
+    struct bw_bitset nodes;
+};
+
+/* Modes a meeting may be in, as a set. */
+enum { BW_MODE_SET_E2EE = 1, BW_MODE_SET_HOP = 2 };
+enum bw_no_relay { BW_NO_RELAY_REJECT, BW_NO_RELAY_WAIT };
+enum bw_policy_change { BW_CHANGE_EVICT, BW_CHANGE_DRAIN, BW_CHANGE_KEEP };
+enum bw_downgrade { BW_DOWNGRADE_NEVER, BW_DOWNGRADE_WITH_CONSENT };
+enum bw_verdict { BW_ALLOWED, BW_DENIED, BW_UNKNOWN_PLACE };
+
+/* A duration nobody stated. */
+#define BW_UNSTATED_MS UINT64_MAX
+
+struct bw_constraints {
+    _Atomic unsigned references;
+    struct bw_arena *arena;
+    struct bw_facts *facts;
+    const char *tenant;
+    const char *cell; /* residency.atRest */
+    uint64_t compiled_at_ms;
+    uint64_t valid_until_ms; /* recompile at this moment: a certification or an exception ends; BW_NEVER_MS */
+
+    struct bw_bitset eligible; /* relays that media may pass; never a cell's bit */
+    const uint32_t *reasons;   /* per relay: why not; 0 exactly for the eligible ones */
+    const struct bw_cut *cuts; /* in chain order, deny before allow inside a level */
+    size_t cut_count;
+    bool signalling_ok; /* the cell obeys the same lists; when false every relay has SIGNALLING */
+    struct bw_bitset connector_stores; /* relays whose connectors keep data only where allowed */
+    const uint32_t *prefer_rank;       /* per relay, 0 is best; ranks of upper levels weigh more */
+
+    uint32_t modes; /* BW_MODE_SET_*; never empty */
+    bool prefers_e2ee;
+    bool connectors_as_endpoints;
+    enum bw_downgrade downgrade;
+    const char *const *suites; /* allowed SFrame suites, in order of the topmost list; none: not restricted */
+    size_t suite_count;
+    uint32_t connectors; /* BW_CONNECTOR_BIT of what may be invited */
+    enum bw_no_relay on_no_relay;
+    uint64_t wait_ms;
+    enum bw_policy_change on_policy_change;
+    uint64_t drain_ms;
+    bool customer_key_required;
+    bool refuses_unverified_guests;
+    uint64_t retention_quality_ms, retention_participants_ms, retention_decisions_ms;
+
+    struct bw_entry_rules *entry; /* opaque; see bw_constraints_entry */
+    uint8_t hash[32];             /* of the meaning of the chain's levels, not of facts or spelling */
+};
+
+struct bw_constraints *bw_constraints_retain(struct bw_constraints *constraints);
+/* NULL is allowed. */
+void bw_constraints_release(struct bw_constraints *constraints);
+
+/* May someone in `place` (a code as in facts; NULL: unknown) join? *clause, when not NULL, gets the deciding
+ * one. */
+enum bw_verdict bw_constraints_entry(const struct bw_constraints *constraints, const char *place,
+                                     struct bw_clause *clause);
+
+/* The cut that decided `reason` for a node; NULL when that reason does not stand. The first in chain order.
+ */
+const struct bw_cut *bw_constraints_decisive(const struct bw_constraints *constraints, size_t node,
+                                             enum bw_reason reason);
+
+/* May this kind be invited at all, and may this relay serve it? 0 or reason bits; independent of e2ee mode.
+ */
+uint32_t bw_constraints_connector(const struct bw_constraints *constraints, enum bw_connector connector,
+                                  size_t relay);
+
+#endif
