@@ -42,7 +42,7 @@ void bw_buf_append_u16(struct bw_buf *buf, uint16_t v); /* big-endian, as all of
 void bw_buf_append_u32(struct bw_buf *buf, uint32_t v);
 void bw_buf_append_u64(struct bw_buf *buf, uint64_t v);
 void bw_buf_printf(struct bw_buf *buf, const char *format, ...) BW_PRINTF(2, 3);
-void bw_buf_vprintf(struct bw_buf *buf, const char *format, va_list args);
+void bw_buf_vprintf(struct bw_buf *buf, const char *format, va_list args) BW_PRINTF(2, 0);
 /* Drops n bytes from the front. */
 void bw_buf_consume(struct bw_buf *buf, size_t n);
 /* The content as a C string (a NUL is kept behind len); NULL after a failure. */

@@ -43,7 +43,7 @@ struct bw_error {
     char log[512];      /* detail for our own log only; may be empty */
 };
 
-#define BW_MUST_USE __attribute__((warn_unused_result))
+#define BW_MUST_USE            __attribute__((warn_unused_result))
 #define BW_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 /* Name as gRPC spells it ("NOT_FOUND"); "UNKNOWN" for a number outside the table. */

@@ -1,5 +1,6 @@
 /* Runs a scenario with its 1st, 2nd, 3rd … allocation failing, until it passes untouched. The scenario must
- * return false exactly when it reported the failure cleanly; leaks and crashes are the sanitizers' to find. */
+ * return false exactly when it reported the failure cleanly; leaks and crashes are the sanitizers' to find.
+ */
 #ifndef BW_TESTS_CHECK_ALLOC_H
 #define BW_TESTS_CHECK_ALLOC_H
 
