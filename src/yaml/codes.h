@@ -1,0 +1,73 @@
+/* Every diagnostic's stable code, in one list so that numbers never collide and never change their meaning:
+ * a code that is no longer used keeps its number. Users search for them, tools match on them, and
+ * docs/reference prints this table.
+ *   001–039 reading YAML     040–099 decoding against a field table
+ *   100–199 checking a policy document   200–249 merging and compiling   250–299 fleet and request files
+ *   300–349 configuration files
+ * X(NAME, number, severity, what it means) */
+#ifndef BW_YAML_CODES_H
+#define BW_YAML_CODES_H
+
+#define BW_DIAG_MAP(X)                                                                                       \
+    X(TOO_LARGE, 1, ERROR, "the file is larger than a document may be")                                      \
+    X(ENCODING, 2, ERROR, "the file is not valid UTF-8")                                                     \
+    X(CONTROL_CHARACTER, 3, ERROR, "a character that must not appear in a document")                         \
+    X(HIDDEN_CHARACTER, 4, ERROR, "a character that changes how the line reads without being seen")          \
+    X(SYNTAX, 5, ERROR, "not well-formed YAML")                                                              \
+    X(TOO_DEEP, 6, ERROR, "nested too deeply")                                                               \
+    X(TOO_MANY, 7, ERROR, "too many values in one document")                                                 \
+    X(SCALAR_TOO_LONG, 8, ERROR, "a value is too long")                                                      \
+    X(ANCHOR, 9, ERROR, "anchors are not used here")                                                         \
+    X(ALIAS, 10, ERROR, "aliases are not used here")                                                         \
+    X(MERGE_KEY, 11, ERROR, "merge keys are not used here")                                                  \
+    X(TAG, 12, ERROR, "tags are not used here")                                                              \
+    X(SEVERAL_DOCUMENTS, 13, ERROR, "one document a file")                                                   \
+    X(EMPTY_DOCUMENT, 14, ERROR, "the document is empty")                                                    \
+    X(DUPLICATE_KEY, 15, ERROR, "a key is stated twice")                                                     \
+    X(COMPLEX_KEY, 16, ERROR, "a key must be a plain name")                                                  \
+    X(DIRECTIVE, 17, ERROR, "directives are not used here")                                                  \
+    X(MEMORY, 18, ERROR, "out of memory while reading")                                                      \
+    X(UNKNOWN_KEY, 40, ERROR, "a key that does not exist here")                                              \
+    X(MISSING_KEY, 41, ERROR, "a required key is absent")                                                    \
+    X(EMPTY_VALUE, 42, ERROR, "a key without a value")                                                       \
+    X(WRONG_TYPE, 43, ERROR, "another kind of value is expected")                                            \
+    X(BAD_BOOLEAN, 44, ERROR, "not true or false")                                                           \
+    X(BAD_NUMBER, 45, ERROR, "not a number in strict form")                                                  \
+    X(BAD_DURATION, 46, ERROR, "not a duration")                                                             \
+    X(BAD_DATE, 47, ERROR, "not a date or an instant")                                                       \
+    X(OUT_OF_RANGE, 48, ERROR, "outside what is accepted")                                                   \
+    X(BAD_ENUM, 49, ERROR, "not one of the accepted words")                                                  \
+    X(BAD_TEXT, 50, ERROR, "not in the accepted form")                                                       \
+    X(NOT_ASCII, 51, ERROR, "a code with a character outside ASCII")                                         \
+    X(NOT_SUPPORTED_YET, 52, ERROR, "not supported yet")                                                     \
+    X(LOOKS_BOOLEAN, 53, WARNING, "other YAML readers take this for true or false")                          \
+    X(REPEATED_VALUE, 54, WARNING, "a value is listed twice")                                                \
+    X(UNKNOWN_TERRITORY, 100, ERROR, "not an ISO 3166 code, a group or a site")                              \
+    X(WITHDRAWN_CODE, 101, ERROR, "a code that ISO 3166 has withdrawn")                                      \
+    X(UNKNOWN_PIN, 102, ERROR, "no version of the group at that date")                                       \
+    X(PLACE_NOT_HERE, 103, ERROR, "this kind of place cannot be used here")                                  \
+    X(BAD_PATTERN, 104, ERROR, "not a user pattern")                                                         \
+    X(DUPLICATE_NAME, 105, ERROR, "two of the same name")                                                    \
+    X(OTHERS_TWICE, 106, ERROR, "more than one group matches everyone else")                                 \
+    X(MATCH_FORM, 107, ERROR, "a match names members or others")                                             \
+    X(MUST_BE_STATED, 108, ERROR, "the organisation must state this")                                        \
+    X(NOT_AT_THIS_LEVEL, 109, ERROR, "cannot be stated at this level")                                       \
+    X(ALLOWS_NOTHING, 110, ERROR, "nothing that is allowed is left after what is denied")                    \
+    X(DENIES_ALL, 111, ERROR, "everything is denied")                                                        \
+    X(ALLOWED_AND_DENIED, 112, WARNING, "allowed and denied in one level; deny wins")                        \
+    X(PREFER_OUTSIDE, 113, WARNING, "preferred but not allowed")                                             \
+    X(LOCK_UNKNOWN, 114, ERROR, "not a section that can be locked")                                          \
+    X(LOCKED_BELOW, 115, ERROR, "a lower level states what a higher level has locked")                       \
+    X(MODE_FORBIDS_CONNECTOR, 116, ERROR,                                                                    \
+      "end-to-end encryption is required and this connector needs plaintext")                                \
+    X(MODE_MAY_FORBID_CONNECTOR, 117, WARNING, "end-to-end encryption keeps this connector out")             \
+    X(SUITES_WITHOUT_E2EE, 118, WARNING, "suites are listed but end-to-end encryption is forbidden")         \
+    X(STAR_NOT_ALONE, 119, ERROR, "\"*\" stands alone")                                                      \
+    X(EXCEPTION_LIFTS_NOTHING, 120, ERROR, "an exception lifts what its level does not deny")                \
+    X(REFERENCE_UNKNOWN, 121, ERROR, "names something that does not exist in this document")                 \
+    X(TEST_CONTRADICTS, 122, ERROR, "a test expects a relay to be allowed and denied")                       \
+    X(GROUP_NEVER_MATCHES, 123, WARNING, "nobody can match")                                                 \
+    X(NOT_COVERED, 124, NOTE, "places with codes of their own are not covered")                              \
+    X(EMPTY_LIST_IS_NOTHING, 125, WARNING, "an empty list allows nothing")
+
+#endif
