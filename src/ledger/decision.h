@@ -16,18 +16,24 @@
 
 #include "base/id.h"
 
-/* Numbers are durable: new kinds go at the end. */
+/* Numbers are durable, and are DecisionKind of the API: new kinds go at the end. */
 enum bw_decision_kind {
-    BW_DECISION_CREATE = 1,
-    BW_DECISION_JOIN = 2,    /* connectors join too: kind and role say so */
-    BW_DECISION_LEAVE = 3,   /* one or several slots, for one reason */
-    BW_DECISION_MOVE = 4,    /* one or several slots change relay */
-    BW_DECISION_MODE = 5,    /* the mode changes, is announced, or a consent is given */
-    BW_DECISION_REFUSAL = 6, /* a joiner or connector was refused by policy or for want of a relay */
-    BW_DECISION_END = 7,
+    BW_DECISION_CREATED = 1,
+    BW_DECISION_JOINED = 2,
+    BW_DECISION_LEFT = 3,
+    BW_DECISION_MODE_CHANGED = 4,
+    BW_DECISION_MODE_ANNOUNCED = 5,
+    BW_DECISION_CONSENTED = 6,
+    BW_DECISION_MOVED = 7,
+    BW_DECISION_CONNECTOR_INVITED = 8,
+    BW_DECISION_CONNECTOR_REMOVED = 9,
+    BW_DECISION_REFUSED = 10, /* a joiner or connector was refused; changes nothing */
+    BW_DECISION_FLAGS_CHANGED = 11,
+    BW_DECISION_ENDED = 12,
+    BW_DECISION_REBOUND = 13, /* re-checked under a newer policy or facts revision, unchanged */
 };
 
-enum { BW_DECISION_KINDS = 8 };
+enum { BW_DECISION_KINDS = 14 };
 
 /* Relay numbers, low < high. */
 struct bw_decision_link {
@@ -39,17 +45,33 @@ struct bw_decision_move {
     uint32_t from, to; /* relay numbers */
 };
 
+/* Flags of one slot, as e2ee/flags.h has them. */
+struct bw_decision_flags {
+    uint32_t slot;
+    uint8_t scheme, suite; /* allocated; 0: none */
+    uint32_t epoch;        /* of the allocation */
+    uint32_t capable;      /* bit per scheme number */
+    uint8_t observed, observed_scheme;
+    bool confirmed;
+};
+
 /* Why one relay was not chosen. */
 struct bw_decision_rejection {
-    uint32_t relay;      /* number */
-    uint32_t reasons;    /* mask of policy/reason.h */
-    uint32_t line, col;  /* of the clause that decided the first reason; 0: none of the tenant's */
+    uint32_t relay;     /* number */
+    uint32_t reasons;   /* mask of policy/reason.h */
+    const char *clause; /* "policy.yaml:17:26"; NULL: no rule of the tenant's */
+};
+
+/* How good a placement is, in microseconds (placement/place.h). */
+struct bw_decision_score {
+    uint64_t pair_us, access_us, load_us, relays_us, moved_us, total_us;
 };
 
 struct bw_decision {
     enum bw_decision_kind kind;
-    struct bw_id meeting, tenant, request;
-    uint32_t seq; /* of this meeting, 1 is its CREATE; also the slot of the participant a JOIN admits */
+    struct bw_id meeting, tenant;
+    struct bw_id request; /* zero: the control plane decided by itself */
+    uint32_t seq; /* of this meeting, 1 is its CREATED; also the slot of the participant a JOINED admits */
     uint64_t at_ms;
     uint32_t policy_revision;
     uint8_t policy_hash[32]; /* of the compiled chain */
@@ -57,55 +79,62 @@ struct bw_decision {
     uint8_t fingerprint[8]; /* of the request's content: the same id with other content is refused */
 
     /* State after this decision. */
-    uint8_t label; /* enum bw_mode of e2ee/mode.h: what the label claims */
+    uint8_t mode; /* enum bw_mode of e2ee/mode.h */
     uint32_t mode_epoch, meeting_epoch;
+    const uint32_t *relays; /* numbers in use, ascending */
+    size_t relay_count;
+    const struct bw_decision_link *links; /* ascending */
+    size_t link_count;
 
-    /* CREATE */
-    uint32_t cap_per_relay;         /* 0: none */
-    uint8_t choice;                 /* ModeChoice of the organiser: 0 policy's preference, 1 e2ee, 2 hop */
-    const char *const *levels;      /* names of the groups and users of the policy that the host matched */
+    /* CREATED */
+    uint8_t choice;            /* ModeChoice of the organiser */
+    uint32_t cap_per_relay;    /* 0: none */
+    const char *const *levels; /* names of the policy's groups and users that the host matched */
     size_t level_count;
-    const char *override_yaml;      /* the meeting's own narrowing; NULL: none */
+    const char *override_yaml; /* the meeting's own narrowing; NULL: none */
+    const char *tenant_name;
 
-    /* JOIN; REFUSAL (all but the entry, relay and flags) */
-    struct bw_id entry; /* roster entry */
-    uint32_t relay;     /* number */
+    /* JOINED, CONNECTOR_INVITED; of a REFUSED all but entry, relay and flags */
+    struct bw_id entry; /* roster entry; also LEFT, CONNECTOR_REMOVED */
+    uint32_t slot;  /* of `entry`; MODE_ANNOUNCED and CONSENTED: who asked or consented, 0 the organiser */
+    uint32_t relay; /* number */
     uint8_t participant_kind, role;
     const char *country, *region; /* NULL: unknown */
-    uint8_t scheme, suite;        /* allocated; 0: none */
-    uint32_t capable;             /* bit per scheme number */
     const char *home_tenant;      /* a guest's; NULL: a member */
 
-    /* LEAVE */
-    const uint32_t *slots;
-    size_t slot_count;
+    /* JOINED, CONNECTOR_INVITED (one), MODE_CHANGED and FLAGS_CHANGED (those that changed) */
+    const struct bw_decision_flags *flags;
+    size_t flag_count;
+
+    /* LEFT, CONNECTOR_REMOVED */
     uint8_t leave_reason; /* LeaveReason of the API */
 
-    /* MOVE */
+    /* MOVED */
     const struct bw_decision_move *moves;
     size_t move_count;
 
-    /* MODE */
-    uint8_t mode_event;     /* enum bw_mode_event of e2ee/mode.h */
-    uint32_t mode_slot;     /* who asked, consented or was observed; 0: the organiser or the system */
-    uint32_t pending_epoch; /* 0: nothing announced */
-    uint8_t observed;       /* of mode_slot: 0 unchanged, 1 plain, 2 e2ee */
+    /* MODE_ANNOUNCED, CONSENTED */
+    uint8_t pending; /* enum bw_mode_pending of e2ee/mode.h, after this decision */
 
-    /* Links between relays that this decision makes or ends (JOIN, LEAVE, MOVE, END). */
-    const struct bw_decision_link *links_added, *links_removed;
-    size_t links_added_count, links_removed_count;
-
-    /* REFUSAL */
-    uint32_t reasons; /* the participant's own */
+    /* REFUSED */
+    uint32_t reasons;   /* the participant's own */
+    const char *clause; /* that decided them */
     const struct bw_decision_rejection *rejections;
-    size_t rejection_count;
+    size_t rejection_count; /* those kept */
+    size_t rejections_total;
     uint32_t nearest; /* relay number; 0: none */
+    uint32_t nearest_reasons;
 
-    /* END */
+    /* ENDED */
     uint8_t end_reason; /* EndReason of the API */
+
+    /* JOINED, CONNECTOR_INVITED: why this relay. */
+    uint32_t relays_considered, relays_allowed;
+    struct bw_decision_score score;
+    uint32_t runner_up; /* relay number; 0: there was none */
 };
 
-/* "JOIN"; "UNKNOWN" outside the list. */
+/* "JOINED"; "UNKNOWN" outside the list. */
 const char *bw_decision_kind_name(enum bw_decision_kind kind);
 
 enum { BW_REFERENCE_SIZE = 32 };

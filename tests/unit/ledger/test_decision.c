@@ -74,7 +74,7 @@ static void a_misread_digit_is_noticed(void **state)
     assert_false(bw_decision_reference_parse("", prefix, &seq));
     assert_false(bw_decision_reference_parse("R-", prefix, &seq));
     assert_false(bw_decision_reference_parse("R-!!!!", prefix, &seq));
-    assert_string_equal(bw_decision_kind_name(BW_DECISION_REFUSAL), "REFUSAL");
+    assert_string_equal(bw_decision_kind_name(BW_DECISION_REFUSED), "REFUSED");
     assert_string_equal(bw_decision_kind_name((enum bw_decision_kind)0), "UNKNOWN");
 }
 
