@@ -53,6 +53,7 @@ enum { BW_MODE_SET_E2EE = 1, BW_MODE_SET_HOP = 2 };
 enum bw_no_relay { BW_NO_RELAY_REJECT, BW_NO_RELAY_WAIT };
 enum bw_policy_change { BW_CHANGE_EVICT, BW_CHANGE_DRAIN, BW_CHANGE_KEEP };
 enum bw_downgrade { BW_DOWNGRADE_NEVER, BW_DOWNGRADE_WITH_CONSENT };
+/* UNKNOWN_PLACE is a refusal too: the place is not known, or only too coarsely for the rules. */
 enum bw_verdict { BW_ALLOWED, BW_DENIED, BW_UNKNOWN_PLACE };
 
 /* A duration nobody stated. */
@@ -63,7 +64,7 @@ struct bw_constraints {
     struct bw_arena *arena;
     struct bw_facts *facts;
     const char *tenant;
-    const char *cell; /* residency.atRest */
+    const char *cell; /* the signalling cell it was judged with; NULL: none */
     uint64_t compiled_at_ms;
     uint64_t valid_until_ms; /* recompile at this moment: a certification or an exception ends; BW_NEVER_MS */
 
@@ -71,6 +72,10 @@ struct bw_constraints {
     const uint32_t *reasons;   /* per relay: why not; 0 exactly for the eligible ones */
     const struct bw_cut *cuts; /* in chain order, deny before allow inside a level */
     size_t cut_count;
+    /* Why a relay that offers connectors may not serve them: CONNECTOR_STORE or FACT_UNKNOWN about stores.
+     * Does not touch `eligible`. */
+    const struct bw_cut *connector_cuts;
+    size_t connector_cut_count;
     bool signalling_ok; /* the cell obeys the same lists; when false every relay has SIGNALLING */
     struct bw_bitset connector_stores; /* relays whose connectors keep data only where allowed */
     const uint32_t *prefer_rank;       /* per relay, 0 is best; ranks of upper levels weigh more */
@@ -79,19 +84,21 @@ struct bw_constraints {
     bool prefers_e2ee;
     bool connectors_as_endpoints;
     enum bw_downgrade downgrade;
-    const char *const *suites; /* allowed SFrame suites, in order of the topmost list; none: not restricted */
-    size_t suite_count;
-    uint32_t connectors; /* BW_CONNECTOR_BIT of what may be invited */
+    uint32_t suites;              /* bit n: enum bw_sframe_suite n is allowed */
+    uint32_t connectors;          /* BW_CONNECTOR_BIT of what may be invited */
+    uint32_t required_connectors; /* what every meeting must have */
     enum bw_no_relay on_no_relay;
     uint64_t wait_ms;
     enum bw_policy_change on_policy_change;
     uint64_t drain_ms;
-    bool customer_key_required;
+    const char *metadata_key; /* "key:<tenant>/<name>"; NULL: the cell's own */
     bool refuses_unverified_guests;
     uint64_t retention_quality_ms, retention_participants_ms, retention_decisions_ms;
 
-    struct bw_entry_rules *entry; /* opaque; see bw_constraints_entry */
-    uint8_t hash[32];             /* of the meaning of the chain's levels, not of facts or spelling */
+    const struct bw_entry_rules *entry; /* opaque; see bw_constraints_entry */
+    const struct bw_stated *stated;     /* opaque: where modes, connectors and the cell were decided */
+    uint8_t hash[32];          /* of the meaning of the chain's levels, not of facts, order or spelling */
+    uint8_t document_hash[32]; /* SHA-256 of the tenant document's text */
 };
 
 struct bw_constraints *bw_constraints_retain(struct bw_constraints *constraints);
@@ -107,6 +114,13 @@ enum bw_verdict bw_constraints_entry(const struct bw_constraints *constraints, c
  */
 const struct bw_cut *bw_constraints_decisive(const struct bw_constraints *constraints, size_t node,
                                              enum bw_reason reason);
+
+/* The clauses behind fields that are not about relays; false (and *clause untouched) when no level states
+ * one. */
+bool bw_constraints_mode_clause(const struct bw_constraints *constraints, uint32_t excluded_mode,
+                                struct bw_clause *clause);
+bool bw_constraints_connector_clause(const struct bw_constraints *constraints, enum bw_connector connector,
+                                     struct bw_clause *clause);
 
 /* May this kind be invited at all, and may this relay serve it? 0 or reason bits; independent of e2ee mode.
  */

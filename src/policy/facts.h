@@ -71,11 +71,12 @@ struct bw_cell_facts {
 /* One attribute value and the nodes that have it. */
 struct bw_fact_column {
     const char *value;
+    uint16_t place; /* its index (policy/territory.h) when the attribute is a place */
     struct bw_bitset nodes;
 };
 
 struct bw_fact_columns {
-    const struct bw_fact_column *items; /* sorted by value */
+    struct bw_fact_column *items; /* sorted by value */
     size_t count;
 };
 
@@ -83,6 +84,7 @@ struct bw_facts {
     _Atomic unsigned references;
     struct bw_arena *arena;
     uint64_t revision;
+    uint8_t hash[32]; /* of every fact; not of the revision */
 
     const struct bw_relay_facts *relays; /* sorted by name */
     size_t relay_count;
