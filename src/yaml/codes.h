@@ -56,18 +56,16 @@
     X(DENIES_ALL, 111, ERROR, "everything is denied")                                                        \
     X(ALLOWED_AND_DENIED, 112, WARNING, "allowed and denied in one level; deny wins")                        \
     X(PREFER_OUTSIDE, 113, WARNING, "preferred but not allowed")                                             \
-    X(LOCK_UNKNOWN, 114, ERROR, "not a section that can be locked")                                          \
-    X(LOCKED_BELOW, 115, ERROR, "a lower level states what a higher level has locked")                       \
-    X(MODE_FORBIDS_CONNECTOR, 116, ERROR,                                                                    \
+    X(LOCKED_BELOW, 114, ERROR, "a lower level states what a higher level has locked")                       \
+    X(MODE_FORBIDS_CONNECTOR, 115, ERROR,                                                                    \
       "end-to-end encryption is required and this connector needs plaintext")                                \
-    X(MODE_MAY_FORBID_CONNECTOR, 117, WARNING, "end-to-end encryption keeps this connector out")             \
-    X(SUITES_WITHOUT_E2EE, 118, WARNING, "suites are listed but end-to-end encryption is forbidden")         \
-    X(STAR_NOT_ALONE, 119, ERROR, "\"*\" stands alone")                                                      \
-    X(EXCEPTION_LIFTS_NOTHING, 120, ERROR, "an exception lifts what its level does not deny")                \
-    X(REFERENCE_UNKNOWN, 121, ERROR, "names something that does not exist in this document")                 \
-    X(TEST_CONTRADICTS, 122, ERROR, "a test expects a relay to be allowed and denied")                       \
-    X(GROUP_NEVER_MATCHES, 123, WARNING, "nobody can match")                                                 \
-    X(NOT_COVERED, 124, NOTE, "places with codes of their own are not covered")                              \
-    X(EMPTY_LIST_IS_NOTHING, 125, WARNING, "an empty list allows nothing")
+    X(MODE_MAY_FORBID_CONNECTOR, 116, WARNING, "end-to-end encryption keeps this connector out")             \
+    X(SUITES_WITHOUT_E2EE, 117, WARNING, "suites are listed but end-to-end encryption is forbidden")         \
+    X(STAR_NOT_ALONE, 118, ERROR, "\"*\" stands alone")                                                      \
+    X(EXCEPTION_LIFTS_NOTHING, 119, ERROR, "an exception lifts what its level does not deny")                \
+    X(REFERENCE_UNKNOWN, 120, ERROR, "names something that does not exist in this document")                 \
+    X(TEST_CONTRADICTS, 121, ERROR, "a test expects a relay to be allowed and denied")                       \
+    X(GROUP_NEVER_MATCHES, 122, WARNING, "nobody can match")                                                 \
+    X(EMPTY_LIST_IS_NOTHING, 123, WARNING, "an empty list allows nothing")
 
 #endif

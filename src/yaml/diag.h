@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/status.h"
 #include "yaml/codes.h"
@@ -64,6 +65,7 @@ struct bw_diags {
     size_t count; /* kept: at most BW_DIAGS_MAX */
     size_t errors, warnings, dropped;
     bool out_of_memory; /* counts as an error: nothing is accepted */
+    struct bw_arena *memory;
 };
 
 void bw_diags_init(struct bw_diags *diags);

@@ -91,6 +91,7 @@ struct bw_field {
     unsigned flags;
     size_t offset;   /* BW_AT */
     size_t size;     /* BW_AT; of the member, or of an item's struct */
+    size_t stride;   /* DICT: size of the struct that holds a key and its value */
     const char *doc; /* one or two sentences */
     int64_t min,
         max; /* values, text bytes or counts; checked when max > 0 (DECIMAL: millionths, when min < max) */

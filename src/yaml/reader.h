@@ -13,8 +13,10 @@
 enum {
     BW_YAML_MAX_BYTES = 256 * 1024,
     BW_YAML_MAX_DEPTH = 32,
-    BW_YAML_MAX_EVENTS = 20000,
+    BW_YAML_MAX_EVENTS = 40000,
+    BW_YAML_MAX_KEYS = 512, /* in one map */
     BW_YAML_MAX_SCALAR_BYTES = 4096,
+    BW_YAML_ARENA_BYTES = 16 * 1024 * 1024, /* what any document within the caps fits in, decoded */
 };
 
 enum bw_yaml_kind {
