@@ -93,7 +93,9 @@ struct bw_flags {
 };
 
 /* What one meeting's end-to-end encryption uses: endpoints with different schemes cannot read each other, so
- * the first that is allocated settles it for all. All zero until then. */
+ * the first that is allocated settles it for all. All zero until then. Before a roster is allocated anew (a
+ * raise), set the scheme to the best that all of it can do; when there is none, those it leaves out count as
+ * incapable. */
 struct bw_flags_meeting {
     enum bw_scheme scheme;
     enum bw_suite suite;

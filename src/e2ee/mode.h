@@ -30,9 +30,9 @@ enum bw_mode_event {
     BW_MODE_INVITE_CONNECTOR,
     BW_MODE_REMOVE_CONNECTOR, /* one has left, for whatever reason */
     BW_MODE_OBSERVE_PLAIN,    /* a participant, or its relay, reports media without end-to-end encryption */
-    BW_MODE_OBSERVE_E2EE,     /* a report or a leave by which things can only have become better */
+    BW_MODE_OBSERVE_E2EE,     /* a participant and its relay report end-to-end encryption */
     BW_MODE_REQUEST_LOWER,
-    BW_MODE_CONSENT, /* somebody consents, or somebody whose consent was missing has left */
+    BW_MODE_CONSENT, /* somebody consents */
     BW_MODE_REQUEST_RAISE,
     BW_MODE_POLICY_TIGHTENED, /* the input's policy is the new one; when to say so is onPolicyChange's */
     BW_MODE_POLICY_LOOSENED,
@@ -45,7 +45,7 @@ enum bw_mode_event {
 enum bw_mode_effect {
     BW_MODE_ANNOUNCE = 1 << 0,          /* tell everyone present what is about to hold, and why */
     BW_MODE_EVICT_SUBJECT = 1 << 1,     /* remove the participant the event is about */
-    BW_MODE_EVICT_PLAIN = 1 << 2,       /* remove everyone who is incapable or observed plain */
+    BW_MODE_EVICT_PLAIN = 1 << 2,       /* remove every participant that is counted as plain */
     BW_MODE_REMOVE_CONNECTORS = 1 << 3, /* remove every connector; each is a REMOVE_CONNECTOR later */
     BW_MODE_ASK_CONSENT = 1 << 4,       /* ask everyone present to consent to the announced lowering */
     BW_MODE_NEW_EPOCH = 1 << 5,         /* the new mode holds from mode epoch + 1; allocate flags anew */
@@ -76,8 +76,9 @@ struct bw_mode_policy {
 struct bw_mode_counts {
     uint32_t connectors;
     uint32_t incapable;  /* participants that cannot do end-to-end encryption; not connectors */
-    uint32_t plain;      /* incapable, observed plain, or observed with another scheme; connectors too */
-    uint32_t unobserved; /* nothing confirmed in this mode epoch; connectors too */
+    uint32_t plain;      /* incapable, observed plain, or observed with another scheme; connectors too. In
+                          * mode hop, where nothing is allocated, only the incapable */
+    uint32_t unobserved; /* nothing confirmed in this mode epoch; connectors too. 0 in mode hop */
 };
 
 struct bw_mode_state {
@@ -119,8 +120,11 @@ BW_MUST_USE enum bw_code bw_mode_step(const struct bw_mode_state *state, enum bw
                                       const struct bw_mode_input *input, struct bw_mode_step *step,
                                       struct bw_error *err);
 
-/* A leave is one of the table's events: which one depends on who left. */
-enum bw_mode_event bw_mode_leave_event(const struct bw_mode_state *state, bool connector);
+/* Somebody has left (input without them): takes the leaver's consent out of a pending lowering, and takes up
+ * whatever their presence held back. Codes as bw_mode_step. */
+BW_MUST_USE enum bw_code bw_mode_leave(const struct bw_mode_state *state, bool connector,
+                                       const struct bw_mode_input *input, struct bw_mode_step *step,
+                                       struct bw_error *err);
 
 /* How much a mode promises; a smaller number is a lowering. */
 int bw_mode_strength(enum bw_mode mode);
