@@ -80,7 +80,7 @@ bool bw_compile_denied(const struct bw_chain_level *level, bool entry, const str
     bw_policy_places_expand(&one, BW_TERRITORY_DENYING, set);
     for (size_t i = 0; i < level->lift_count; i++) {
         const struct bw_policy_lifts *lifts = &level->lifts[i]->lifts;
-        const struct bw_policy_places *lifted = entry ? &lifts->entry_deny : &lifts->transit_deny;
+        const struct bw_policy_places *lifted = entry ? &lifts->entry.deny : &lifts->transit.deny;
         if (lifted->count == 0)
             continue;
         for (size_t l = 0; place->kind == BW_PLACE_SITE && l < lifted->count; l++)

@@ -23,7 +23,7 @@ BW_YAML_LIST(bw_policy_places, struct bw_policy_place);
 /* transit.prefer: classes in order, each a list of places. */
 BW_YAML_LIST(bw_policy_preference, struct bw_policy_places);
 
-/* All places a list covers; sites are left out (they are names of relays' sites: compare
+/* *set becomes all places a list covers; sites are left out (they are names of relays' sites: compare
  * bw_policy_place.text). */
 void bw_policy_places_expand(const struct bw_policy_places *places, enum bw_territory_sense sense,
                              struct bw_territory_set *set);
@@ -116,7 +116,7 @@ struct bw_policy_e2ee {
 struct bw_policy_connectors {
     struct bw_pos at;
     struct bw_yaml_numbers allow;
-    struct bw_yaml_numbers require; /* connectors every meeting must have, such as a recorder */
+    struct bw_yaml_numbers require; /* connectors that every meeting must have, such as a recorder */
 };
 /* BW_CONNECTOR_BIT of each. */
 uint32_t bw_policy_connector_mask(const struct bw_yaml_numbers *list);
@@ -196,11 +196,13 @@ struct bw_policy_group {
 };
 BW_YAML_LIST(bw_policy_groups, struct bw_policy_group);
 
+struct bw_policy_lift {
+    struct bw_pos at;
+    struct bw_policy_places deny;
+};
 struct bw_policy_lifts {
     struct bw_pos at;
-    struct bw_policy_places transit_deny, entry_deny;
-    struct bw_policy_transit transit; /* as written: only .deny can be stated */
-    struct bw_policy_entry entry;
+    struct bw_policy_lift transit, entry;
 };
 struct bw_policy_exception_for {
     struct bw_pos at;
@@ -256,10 +258,9 @@ struct bw_policy_doc {
     struct bw_policy_sections sections; /* the organisation's, or the meeting's */
     struct bw_policy_parent parent;
     struct bw_policy_groups groups;
-    struct bw_policy_groups users; /* the same shape: name, match (members only), sections */
+    struct bw_policy_groups users; /* the same shape; match has members only */
     struct bw_policy_exceptions exceptions;
     struct bw_policy_tests tests;
-    struct bw_yaml_stats stats;
 };
 
 struct bw_policy_options {

@@ -296,6 +296,12 @@ static void decode_union(struct bw_decode *d, const struct bw_field *field, cons
         wrong_kind(d, node, "a word or a map");
         return;
     }
+    for (size_t i = 0; i < field->table->count; i++)
+        if (bw_view_equal_str(node->text, field->table->fields[i].key)) {
+            bw_diag_add(d->diags, d->source, BW_P_WRONG_TYPE, node->at, "%s takes a value: { %s: ... }",
+                        field->table->fields[i].key, field->table->fields[i].key);
+            return;
+        }
     memset(out, 0, field->size);
     memcpy(out, &node->at, sizeof(node->at));
     bw_decode_value(d, field->item, node, (char *)out + field->item->offset);
