@@ -126,21 +126,42 @@ static void print_map_entry(const ProtobufCMessage *entry, struct bw_buf *buf)
     print_value(&table->fields[1], base + entry->descriptor->fields[1].offset, buf);
 }
 
-static void print_repeated(const struct bw_wire_field *field, const uint8_t *elements, size_t count,
-                           struct bw_buf *buf)
+/* A key that comes twice is printed once, with its last value: that is what protobuf says it means. */
+static bool comes_again(ProtobufCMessage *const *entries, size_t i, size_t count)
 {
-    bool map = (field->flags & BW_WIRE_MAP) != 0;
-    bw_buf_append_u8(buf, map ? '{' : '[');
+    size_t offset = entries[i]->descriptor->fields[0].offset;
+    const char *key = *(const char *const *)(const void *)((const uint8_t *)entries[i] + offset);
+    for (size_t k = i + 1; k < count; k++)
+        if (strcmp(key, *(const char *const *)(const void *)((const uint8_t *)entries[k] + offset)) == 0)
+            return true;
+    return false;
+}
+
+static void print_map(ProtobufCMessage *const *entries, size_t count, struct bw_buf *buf)
+{
+    bool first = true;
+    bw_buf_append_u8(buf, '{');
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *element = elements + i * element_size(field);
+        if (comes_again(entries, i, count))
+            continue;
+        if (!first)
+            bw_buf_append_u8(buf, ',');
+        first = false;
+        print_map_entry(entries[i], buf);
+    }
+    bw_buf_append_u8(buf, '}');
+}
+
+static void print_list(const struct bw_wire_field *field, const uint8_t *elements, size_t count,
+                       struct bw_buf *buf)
+{
+    bw_buf_append_u8(buf, '[');
+    for (size_t i = 0; i < count; i++) {
         if (i > 0)
             bw_buf_append_u8(buf, ',');
-        if (map)
-            print_map_entry(*(ProtobufCMessage *const *)(const void *)element, buf);
-        else
-            print_value(field, element, buf);
+        print_value(field, elements + i * element_size(field), buf);
     }
-    bw_buf_append_u8(buf, map ? '}' : ']');
+    bw_buf_append_u8(buf, ']');
 }
 
 /* Absent: a message that is not there, or a member of a oneof that is set otherwise. */
@@ -154,6 +175,11 @@ static bool is_absent(const struct bw_wire_field *field, const ProtobufCFieldDes
         return true;
     return field->kind == BW_WIRE_MESSAGE &&
            *(ProtobufCMessage *const *)(const void *)(base + d->offset) == NULL;
+}
+
+static size_t repeated_count(const ProtobufCFieldDescriptor *d, const uint8_t *base)
+{
+    return *(const size_t *)(const void *)(base + d->quantifier_offset);
 }
 
 static void print_message(const ProtobufCMessage *message, struct bw_buf *buf)
@@ -174,9 +200,11 @@ static void print_message(const ProtobufCMessage *message, struct bw_buf *buf)
             continue;
         bw_buf_printf(buf, "%s\"%s\":", first ? "" : ",", field->json_name);
         first = false;
-        if ((field->flags & BW_WIRE_REPEATED) != 0)
-            print_repeated(field, *(const uint8_t *const *)(const void *)(base + d->offset),
-                           *(const size_t *)(const void *)(base + d->quantifier_offset), buf);
+        const void *elements = base + d->offset;
+        if ((field->flags & BW_WIRE_MAP) != 0)
+            print_map(*(ProtobufCMessage *const *const *)elements, repeated_count(d, base), buf);
+        else if ((field->flags & BW_WIRE_REPEATED) != 0)
+            print_list(field, *(const uint8_t *const *)elements, repeated_count(d, base), buf);
         else
             print_value(field, base + d->offset, buf);
     }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "wire/grammar.h"
 #include "wire/table.h"
 #include "wire/wire.h"
@@ -216,8 +217,7 @@ static enum bw_code scan_message(struct scan *scan, struct frame *frame, struct 
 static enum bw_code scan_submessage(struct scan *scan, struct frame *parent, struct bw_view bytes,
                                     unsigned depth)
 {
-    if (depth == BW_WIRE_MAX_DEPTH)
-        return fail(scan, parent, "nested deeper than %d", BW_WIRE_MAX_DEPTH);
+    BW_CHECK(depth < BW_WIRE_MAX_DEPTH); /* the generator refuses message types that could go deeper */
     struct frame frame = {.table = &bw_wire_messages[parent->field->target], .parent = parent};
     parent->filled |= UINT64_C(1) << (parent->field - parent->table->fields);
     return scan_message(scan, &frame, bytes, depth + 1);

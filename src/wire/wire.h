@@ -16,13 +16,15 @@
 #include "base/status.h"
 
 enum {
+    /* How deep messages nest. The build checks that no message type of ours can go deeper or holds itself, so
+     * deeper input necessarily meets an unknown field. */
     BW_WIRE_MAX_DEPTH = 32,
     /* Fields of one message with all its submessages; each costs memory when it is unpacked. */
     BW_WIRE_MAX_TREE_FIELDS = 10000,
 };
 
 /* Refuses bytes that are not exactly a message of this type: unknown fields at any depth, wrong wire types,
- * nesting beyond BW_WIRE_MAX_DEPTH, more than BW_WIRE_MAX_TREE_FIELDS fields, a singular field or a oneof set
+ * more than BW_WIRE_MAX_TREE_FIELDS fields, a singular field or a oneof set
  * twice, a required field missing, invalid UTF-8 or NUL in a string, varints that are over-long or not
  * minimal, lengths, list sizes, numbers, enum values and grammars outside their rules.
  * INVALID_ARGUMENT; err->show is "participants[3].country: 12 bytes, at most 6", and never quotes a value. */

@@ -6,6 +6,7 @@
 
 #include "schema.h"
 #include "wire/table.h"
+#include "wire/wire.h"
 
 #define TYPE(name) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_##name
 
@@ -163,6 +164,17 @@ static void emit_message(FILE *out, const struct schema *schema, size_t index)
     fprintf(out, "},\n");
 }
 
+/* The scan recurses once a level, so how deep a message can go must be known: no type may hold itself. */
+static void check_depth(const struct schema *schema, size_t index, int depth)
+{
+    const struct schema_message *message = &schema->messages[index];
+    if (depth > BW_WIRE_MAX_DEPTH)
+        die("%s: nests deeper than %d, or holds itself", message->full_name, BW_WIRE_MAX_DEPTH);
+    for (size_t i = 0; i < message->proto->n_field; i++)
+        if (message->proto->field[i]->type == TYPE(MESSAGE))
+            check_depth(schema, schema_find_message(schema, message->proto->field[i]->type_name), depth + 1);
+}
+
 static void emit_includes(FILE *out, const struct schema *schema)
 {
     for (size_t i = 0; i < schema->set->n_file; i++) {
@@ -182,8 +194,10 @@ void emit(const struct schema *schema, const unsigned char *set, size_t set_len,
     emit_includes(out, schema);
     for (size_t i = 0; i < schema->enum_count; i++)
         emit_enum(out, &schema->enums[i], i);
-    for (size_t i = 0; i < schema->message_count; i++)
+    for (size_t i = 0; i < schema->message_count; i++) {
+        check_depth(schema, i, 1);
         emit_fields(out, schema, i);
+    }
     fprintf(out, "const struct bw_wire_enum bw_wire_enums[] = {\n");
     for (size_t i = 0; i < schema->enum_count; i++)
         fprintf(out, "    {\"%s\", enum%zu_values, enum%zu_names, %zu},\n", schema->enums[i].full_name, i, i,
