@@ -109,7 +109,6 @@ static void check_pair(const struct bw_policy_checking *c, const struct bw_polic
                 dead++;
                 continue;
             }
-            const struct bw_policy_place *by = denied_by(deny, place, &covers);
             struct bw_diag *diag = bw_diag_add(
                 c->diags, c->source, BW_P_ALLOWED_AND_DENIED, place->at,
                 "%s is allowed and denied; deny wins, so allowing it has no effect", shown(place));
