@@ -27,7 +27,7 @@ def flags_by_folder():
 
 def compile_alone(header, directory, command):
     done = subprocess.run(command + ["-fsyntax-only", "-x", "c", "-"], cwd=directory, text=True, check=False,
-                          input=f'#include "{os.path.join(tree.ROOT, header)}"\n', stdout=subprocess.PIPE,
+                          input=f'#include "{os.path.join(tree.ROOT, header)}"\nextern int bw_not_empty;\n', stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     if done.returncode == 0:
         return None
