@@ -28,7 +28,7 @@
 #include "policy/constraint.h"
 #include "policy/reason.h"
 
-enum { BW_MEETING_RELAYS_MAX = 16 };
+enum { BW_MEETING_RELAYS_MAX = 16, BW_MEETING_PARTICIPANTS_MAX = 20000 };
 
 struct bw_weights {
     uint32_t further_relay_us;

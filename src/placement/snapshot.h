@@ -15,6 +15,7 @@
 #include "base/bitset.h"
 #include "base/status.h"
 #include "policy/facts.h"
+#include "policy/reason.h"
 
 struct bw_arena;
 
@@ -76,6 +77,7 @@ struct bw_snapshot_input {
      * served there). */
     const struct bw_pair *denied;
     size_t denied_count;
+    bool denied_may_dangle; /* ignore pairs with a name that is nothing here, instead of refusing them */
     uint32_t version_min, version_max; /* relays outside get VERSION; max 0: no upper bound */
 };
 
