@@ -102,7 +102,7 @@ struct bw_op {
         struct bw_op_create create;
         struct bw_op_join join;   /* JOIN, INVITE */
         struct bw_op_leave leave; /* LEAVE, REMOVE; entry alone for RENEW */
-        struct bw_op_mode mode;
+        struct bw_op_mode mode_change;
         struct bw_op_observe observe;
         /* READ: meeting is NULL when there is none of that id for this tenant. */
         void (*read)(struct bw_op *op, const struct bw_meeting *meeting);
@@ -123,6 +123,7 @@ struct bw_op {
 
     /* ---- the owner's ---- */
     struct bw_op *next;
+    void *batch;
     unsigned attempts;
     uint64_t wait_until_ms; /* mono; onNoRelay: wait */
     uint32_t grant_index;

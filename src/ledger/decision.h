@@ -35,6 +35,26 @@ enum bw_decision_kind {
 
 enum { BW_DECISION_KINDS = 14 };
 
+/* Numbers are those of the API's LeaveReason and EndReason. */
+enum bw_leave_reason {
+    BW_LEAVE_LEFT = 1,
+    BW_LEAVE_REMOVED = 2,
+    BW_LEAVE_CONNECTION_LOST = 3,
+    BW_LEAVE_POLICY = 4,
+    BW_LEAVE_MODE = 5,
+    BW_LEAVE_MEETING_ENDED = 6,
+};
+
+enum bw_end_reason {
+    BW_END_REQUESTED = 1,
+    BW_END_EVERYBODY_LEFT = 2,
+    BW_END_POLICY_CHANGED = 3,
+    BW_END_NO_COMPLIANT_RELAY = 4,
+    BW_END_MODE_UNAVAILABLE = 5,
+    BW_END_TENANT_REMOVED = 6,
+    BW_END_ABANDONED = 7,
+};
+
 /* Relay numbers, low < high. */
 struct bw_decision_link {
     uint32_t low, high;
@@ -107,7 +127,7 @@ struct bw_decision {
     size_t flag_count;
 
     /* LEFT, CONNECTOR_REMOVED */
-    uint8_t leave_reason; /* LeaveReason of the API */
+    uint8_t leave_reason; /* enum bw_leave_reason */
 
     /* MOVED */
     const struct bw_decision_move *moves;
@@ -126,7 +146,7 @@ struct bw_decision {
     uint32_t nearest_reasons;
 
     /* ENDED */
-    uint8_t end_reason; /* EndReason of the API */
+    uint8_t end_reason; /* enum bw_end_reason */
 
     /* JOINED, CONNECTOR_INVITED: why this relay. */
     uint32_t relays_considered, relays_allowed;

@@ -1,0 +1,204 @@
+/* Checking a live meeting again after its policy, the fleet or a relay's state changed. Who stands on a relay
+ * that is gone moves at once. What the policy no longer allows moves too, and who cannot is removed as
+ * onPolicyChange says: at once (evict), when the drain is over (drain), or never (keep). */
+#include <string.h>
+
+#include "control/owner_state.h"
+
+/* Why members of a relay cannot stay. */
+enum verdict { STAYS, GONE, ILLEGAL, SHOULD_MOVE };
+
+static enum verdict judge(const struct draft *draft, uint32_t number)
+{
+    const struct bw_snapshot *snapshot = draft->owner->view->snapshot;
+    size_t index = bw_facts_find_number(snapshot->facts, number);
+    if (index == SIZE_MAX || snapshot->live[index].state == BW_RELAY_DEAD)
+        return GONE;
+    if (!bw_bitset_test(&draft->live->constraints->eligible, index))
+        return ILLEGAL;
+    if (snapshot->live[index].state == BW_RELAY_DRAINING)
+        return SHOULD_MOVE;
+    return STAYS;
+}
+
+/* A mesh whose links the policy or the fleet forbids is as illegal as a forbidden relay. */
+static bool mesh_stands(const struct draft *draft)
+{
+    const struct bw_meeting *meeting = draft->live->meeting;
+    const struct bw_snapshot *snapshot = draft->owner->view->snapshot;
+    uint32_t *relays = bw_arena_zalloc(draft->batch->arena, meeting->relay_count + 1, sizeof *relays);
+    if (relays == NULL)
+        return true;
+    for (size_t i = 0; i < meeting->relay_count; i++) {
+        size_t index = bw_facts_find_number(snapshot->facts, meeting->relays[i].number);
+        if (index == SIZE_MAX)
+            return false;
+        relays[i] = (uint32_t)index;
+    }
+    return bw_place_check(snapshot, draft->live->constraints, relays, meeting->relay_count) == 0;
+}
+
+struct affected {
+    uint32_t *leaving; /* per slot of the meeting */
+    struct bw_participant *participants;
+    uint32_t *slots; /* of participants */
+    bool *must;      /* cannot stay where they are */
+    size_t count;
+    bool any_illegal;
+};
+
+static bool find_affected(struct draft *draft, struct affected *affected)
+{
+    const struct bw_meeting *meeting = draft->live->meeting;
+    const struct bw_snapshot *snapshot = draft->owner->view->snapshot;
+    struct bw_arena *arena = draft->batch->arena;
+    size_t n = meeting->slot_count;
+    affected->leaving = bw_arena_zalloc(arena, n + 1, sizeof *affected->leaving);
+    affected->participants = bw_arena_zalloc(arena, n + 1, sizeof *affected->participants);
+    affected->slots = bw_arena_zalloc(arena, n + 1, sizeof *affected->slots);
+    affected->must = bw_arena_zalloc(arena, n + 1, sizeof *affected->must);
+    if (affected->leaving == NULL || affected->participants == NULL || affected->slots == NULL ||
+        affected->must == NULL)
+        return false;
+    bool mesh_ok = mesh_stands(draft);
+    bool keep = draft->live->constraints->on_policy_change == BW_CHANGE_KEEP;
+    for (size_t i = 0; i < n; i++) {
+        const struct bw_member *member = meeting->slots[i];
+        enum verdict verdict = judge(draft, member->relay);
+        if (verdict == STAYS && !mesh_ok)
+            verdict = ILLEGAL;
+        if (verdict == STAYS || (verdict == ILLEGAL && keep))
+            continue;
+        affected->any_illegal = affected->any_illegal || verdict == ILLEGAL;
+        affected->leaving[i] = 1;
+        size_t at = affected->count++;
+        affected->slots[at] = member->slot;
+        affected->must[at] = verdict != SHOULD_MOVE;
+        size_t current = bw_facts_find_number(snapshot->facts, member->relay);
+        affected->participants[at] = (struct bw_participant){
+            .place = member->country[0] != '\0' ? member->country : NULL,
+            .region = member_region(snapshot, member->country, member->region),
+            .is_connector = member->flags.connector,
+            .connector = member->flags.connector ? bw_connector_parse(bw_endpoint_name(member->kind))
+                                                 : BW_CONNECTOR_COUNT,
+            .current = current == SIZE_MAX ? BW_NO_RELAY : (uint32_t)current,
+        };
+    }
+    return true;
+}
+
+/* Takes the slots of the book; a participant that gets none stays unplaced. */
+static bool move_placed(struct draft *draft, const struct affected *affected, const struct bw_plan *plan,
+                        bool *moved)
+{
+    const struct bw_meeting *meeting = draft->live->meeting;
+    const struct bw_facts *facts = draft->owner->view->snapshot->facts;
+    struct bw_decision_move *moves = bw_arena_zalloc(draft->batch->arena, affected->count + 1, sizeof *moves);
+    struct bw_decision *decision = draft_begin(draft, NULL, BW_DECISION_MOVED);
+    if (moves == NULL || decision == NULL)
+        return false;
+    for (size_t i = 0; i < affected->count; i++) {
+        if (plan->assignments[i] == BW_NO_RELAY)
+            continue;
+        uint32_t to = facts->relays[plan->assignments[i]].number;
+        const struct bw_member *member = bw_meeting_slot(meeting, affected->slots[i]);
+        if (member->relay == to) {
+            moved[i] = true;
+            continue;
+        }
+        if (!bw_book_take(draft->owner->config.book, to)) {
+            draft->owner->config.ports.escrow_low(draft->owner->config.ports.context, to);
+            continue;
+        }
+        moved[i] = true;
+        moves[decision->move_count++] =
+            (struct bw_decision_move){.slot = member->slot, .from = member->relay, .to = to};
+    }
+    decision->moves = moves;
+    if (decision->move_count == 0)
+        return true;
+    if (draft_add(draft, decision, NULL))
+        return true;
+    for (size_t i = 0; i < decision->move_count; i++)
+        bw_book_give(draft->owner->config.book, moves[i].to);
+    return false;
+}
+
+static bool remove_unplaced(struct draft *draft, const struct affected *affected, const bool *moved)
+{
+    for (size_t i = 0; i < affected->count; i++) {
+        if (moved[i] || !affected->must[i])
+            continue;
+        const struct bw_member *member = bw_meeting_slot(draft->live->meeting, affected->slots[i]);
+        if (member != NULL && !draft_leave(draft, NULL, member, BW_LEAVE_POLICY))
+            return false;
+    }
+    return true;
+}
+
+/* The mode under the policy of now. */
+static bool recheck_mode(struct draft *draft)
+{
+    const struct bw_meeting *meeting = draft->live->meeting;
+    struct bw_mode_policy policy = mode_policy_of(draft->live->constraints);
+    const struct bw_mode_input input = {
+        .policy = &policy,
+        .counts = meeting->counts,
+        .consents_missing = bw_meeting_consents_missing(meeting),
+    };
+    struct bw_mode_step step;
+    struct bw_error err;
+    if (bw_mode_step(&meeting->mode, BW_MODE_POLICY_TIGHTENED, &input, &step, &err) != BW_OK)
+        return true;
+    return draft_mode_step(draft, NULL, &step, 0);
+}
+
+void decide_recheck(struct draft *draft)
+{
+    struct bw_owner *owner = draft->owner;
+    struct live *live = draft->live;
+    uint64_t now = owner->config.ports.mono_ms(owner->config.ports.context);
+    if (live->meeting->slot_count == 0) {
+        recheck_mode(draft);
+        return;
+    }
+    struct affected affected = {0};
+    if (!find_affected(draft, &affected)) {
+        draft->broken = true;
+        return;
+    }
+    if (affected.count > 0) {
+        struct bw_place_request request;
+        struct bw_plan plan;
+        struct bw_decision_trace trace;
+        struct bw_error err;
+        struct bw_arena *arena = draft->batch->arena;
+        bool *moved = bw_arena_zalloc(arena, affected.count, sizeof *moved);
+        if (moved == NULL || place_request(draft, &request, affected.leaving, &err) != BW_OK ||
+            bw_place_plan(&request, affected.participants, affected.count, arena, &plan, &trace, &err) !=
+                BW_OK ||
+            !move_placed(draft, &affected, &plan, moved)) {
+            draft->broken = true;
+            return;
+        }
+        bool stranded = false;
+        for (size_t i = 0; i < affected.count; i++)
+            stranded = stranded || (!moved[i] && affected.must[i]);
+        /* A drain gives those without a place time; a dead relay carries nobody anyway, but its people may
+         * come back to one that has room by then. */
+        bool drains = live->constraints->on_policy_change == BW_CHANGE_DRAIN;
+        if (stranded && drains && live->drain_until_ms == 0)
+            live->drain_until_ms = now + live->constraints->drain_ms + 1;
+        if (stranded && drains && now < live->drain_until_ms) {
+            live->recheck = true;
+        } else {
+            live->drain_until_ms = 0;
+            if (!remove_unplaced(draft, &affected, moved))
+                return;
+        }
+    } else {
+        live->drain_until_ms = 0;
+    }
+    if (!draft->broken)
+        recheck_mode(draft);
+}

@@ -1,0 +1,726 @@
+/* The owner's life: operations come in, wait for their meeting, and are decided together. */
+#include "control/owner.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "control/owner_state.h"
+
+enum { BATCH_OPS_MAX = 256, QUEUE_OPS_MAX = 10000, RETRY_FIRST_MS = 10, RETRY_MOST_MS = 500 };
+
+void op_queue_init(struct op_queue *queue)
+{
+    *queue = (struct op_queue){.end = &queue->first};
+}
+
+void op_queue_push(struct op_queue *queue, struct bw_op *op)
+{
+    op->next = NULL;
+    *queue->end = op;
+    queue->end = &op->next;
+    queue->count++;
+}
+
+struct bw_op *op_queue_pop(struct op_queue *queue)
+{
+    struct bw_op *op = queue->first;
+    if (op == NULL)
+        return NULL;
+    queue->first = op->next;
+    if (queue->first == NULL)
+        queue->end = &queue->first;
+    queue->count--;
+    op->next = NULL;
+    return op;
+}
+
+static uint64_t mono(const struct bw_owner *owner)
+{
+    return owner->config.ports.mono_ms(owner->config.ports.context);
+}
+
+enum bw_code bw_owner_create(const struct bw_owner_config *config, struct bw_owner **out,
+                             struct bw_error *err)
+{
+    struct bw_owner *owner = bw_calloc(1, sizeof *owner);
+    char *cell = bw_strdup(config->cell);
+    if (owner == NULL || cell == NULL || bw_grant_batch_create(&owner->grants, err) != BW_OK ||
+        bw_grant_batch_create(&owner->signing, err) != BW_OK) {
+        if (owner != NULL)
+            bw_grant_batch_destroy(owner->grants);
+        bw_free(owner);
+        bw_free(cell);
+        return bw_fail_memory(err);
+    }
+    owner->config = *config;
+    owner->cell_name = cell;
+    owner->cell_id = bw_grant_cell_id(bw_view_str(cell));
+    op_queue_init(&owner->granted);
+    op_queue_init(&owner->at_signer);
+    op_queue_init(&owner->waiting);
+    owner->ready_end = &owner->ready_first;
+    *out = owner;
+    return BW_OK;
+}
+
+static void live_destroy(struct bw_owner *owner, struct live *live)
+{
+    while (live->watches != NULL) {
+        struct bw_watch *watch = live->watches;
+        bw_owner_unwatch(owner, watch);
+        watch->ended(watch);
+    }
+    bw_meeting_destroy(live->meeting);
+    bw_constraints_release(live->constraints);
+    bw_arena_destroy(live->override_arena);
+    bw_free(live);
+}
+
+static void give_up(struct bw_owner *owner, struct op_queue *queue)
+{
+    struct bw_op *op;
+    while ((op = op_queue_pop(queue)) != NULL) {
+        bw_fail(&op->error, BW_UNAVAILABLE, "SHUTTING_DOWN", "this replica is stopping; ask another one");
+        op_finish(owner, op);
+    }
+}
+
+void bw_owner_destroy(struct bw_owner *owner)
+{
+    if (owner == NULL)
+        return;
+    give_up(owner, &owner->waiting);
+    give_up(owner, &owner->granted);
+    give_up(owner, &owner->at_signer);
+    struct live *live, *next;
+    HASH_ITER(hh, owner->lives, live, next)
+    {
+        give_up(owner, &live->queue);
+        if (live->batch != NULL) {
+            give_up(owner, &live->batch->ops);
+            bw_arena_destroy(live->batch->arena);
+            bw_free(live->batch);
+        }
+        HASH_DEL(owner->lives, live);
+        live_destroy(owner, live);
+    }
+    struct tenant_policy *policy, *after;
+    HASH_ITER(hh, owner->policies, policy, after)
+    {
+        HASH_DEL(owner->policies, policy);
+        bw_policy_set_release(policy->set);
+        bw_free(policy);
+    }
+    bw_fleet_view_release(owner->view);
+    bw_grant_batch_destroy(owner->grants);
+    bw_grant_batch_destroy(owner->signing);
+    bw_free((char *)owner->cell_name);
+    bw_free(owner);
+}
+
+struct live *live_find(const struct bw_owner *owner, const struct bw_id *id)
+{
+    struct live *live;
+    HASH_FIND(hh, owner->lives, id, sizeof *id, live);
+    return live;
+}
+
+static struct live *live_create(struct bw_owner *owner, const struct bw_id *id)
+{
+    struct live *live = bw_calloc(1, sizeof *live);
+    if (live == NULL)
+        return NULL;
+    live->id = *id;
+    op_queue_init(&live->queue);
+    struct live *added = live;
+    HASH_ADD(hh, owner->lives, id, sizeof live->id, added);
+    if (live->hh.tbl == NULL) {
+        bw_free(live);
+        return NULL;
+    }
+    return live;
+}
+
+void live_forget(struct bw_owner *owner, struct live *live)
+{
+    HASH_DEL(owner->lives, live);
+    live_destroy(owner, live);
+}
+
+void owner_wake(struct bw_owner *owner)
+{
+    if (owner->woken)
+        return;
+    owner->woken = true;
+    owner->config.ports.wake(owner->config.ports.context);
+}
+
+void live_make_ready(struct bw_owner *owner, struct live *live)
+{
+    if (!live->ready) {
+        live->ready = true;
+        live->next_ready = NULL;
+        *owner->ready_end = live;
+        owner->ready_end = &live->next_ready;
+    }
+    owner_wake(owner);
+}
+
+struct bw_policy_set *owner_policy(const struct bw_owner *owner, const struct bw_id *tenant)
+{
+    struct tenant_policy *policy;
+    HASH_FIND(hh, owner->policies, tenant, sizeof *tenant, policy);
+    return policy != NULL ? policy->set : NULL;
+}
+
+struct bw_policy_set *bw_owner_policy(const struct bw_owner *owner, const struct bw_id *tenant)
+{
+    return owner_policy(owner, tenant);
+}
+
+const struct bw_fleet_view *bw_owner_view(const struct bw_owner *owner)
+{
+    return owner->view;
+}
+
+void bw_owner_submit(struct bw_owner *owner, struct bw_op *op)
+{
+    struct live *live = live_find(owner, &op->meeting);
+    if (live == NULL && op->kind == BW_OP_CREATE)
+        live = live_create(owner, &op->meeting);
+    if (live == NULL) {
+        if (op->kind == BW_OP_CREATE)
+            bw_fail_memory(&op->error);
+        else if (op->kind != BW_OP_READ)
+            bw_fail(&op->error, BW_NOT_FOUND, "NO_MEETING",
+                    "no meeting of that id; it may have ended long ago or belong to another cell");
+        op_finish(owner, op);
+        return;
+    }
+    if (live->queue.count >= QUEUE_OPS_MAX) {
+        bw_fail(&op->error, BW_RESOURCE_EXHAUSTED, "MEETING_BUSY",
+                "too many requests for this meeting are waiting; try again in a moment");
+        op_finish(owner, op);
+        return;
+    }
+    op_queue_push(&live->queue, op);
+    if (live->batch == NULL && !live->loading)
+        live_make_ready(owner, live);
+}
+
+enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_t now_ms,
+                              struct bw_error *err)
+{
+    const struct bw_meeting *meeting = live->meeting;
+    struct bw_policy_set *set = owner_policy(owner, &meeting->tenant);
+    if (set == NULL)
+        return bw_fail(err, BW_FAILED_PRECONDITION, "NO_POLICY",
+                       "the tenant's policy is not loaded here; nothing is allowed without one");
+    struct bw_facts *facts = owner->view->snapshot->facts;
+    const struct bw_constraints *have = live->constraints;
+    if (have != NULL && live->constraints_revision == set->revision && have->facts == facts &&
+        now_ms < have->valid_until_ms)
+        return BW_OK;
+    if (live->override_doc == NULL && meeting->override_yaml != NULL) {
+        struct bw_arena *arena = bw_arena_create(4 << 20);
+        if (arena == NULL)
+            return bw_fail_memory(err);
+        enum bw_code code = bw_policies_override(meeting->override_yaml, arena, &live->override_doc, err);
+        if (code != BW_OK) {
+            bw_arena_destroy(arena);
+            return code;
+        }
+        bw_arena_destroy(live->override_arena);
+        live->override_arena = arena;
+    }
+    struct bw_constraints *fresh = NULL;
+    enum bw_code code =
+        bw_policies_compile_meeting(set, (const char *const *)meeting->levels, meeting->level_count,
+                                    live->override_doc, facts, owner->cell_name, now_ms, &fresh, err);
+    if (code != BW_OK)
+        return code;
+    bw_constraints_release(live->constraints);
+    live->constraints = fresh;
+    live->constraints_revision = set->revision;
+    return BW_OK;
+}
+
+/* The same request id again: the earlier answer, or a refusal when it was about something else. True when the
+ * op is settled by that. */
+static bool answered_before(struct bw_owner *owner, struct live *live, struct bw_op *op)
+{
+    if (op->kind == BW_OP_RECHECK || op->kind == BW_OP_READ || op->kind == BW_OP_RENEW)
+        return false;
+    const struct bw_meeting_request *earlier = bw_meeting_find_request(live->meeting, &op->request);
+    if (earlier == NULL)
+        return false;
+    if (memcmp(earlier->fingerprint, op->fingerprint, sizeof op->fingerprint) != 0) {
+        bw_fail(&op->error, BW_ALREADY_EXISTS, "REQUEST_ID_REUSED",
+                "this request id was used before with other content; give each request its own");
+        return true;
+    }
+    if (op->kind == BW_OP_JOIN || op->kind == BW_OP_INVITE) {
+        const struct bw_member *member = bw_meeting_slot(live->meeting, earlier->seq);
+        if (member == NULL) {
+            bw_fail(&op->error, BW_FAILED_PRECONDITION, "LEFT_SINCE",
+                    "the participant that this request admitted has left since; join with a new request id");
+            return true;
+        }
+        admission_fill(owner, op, live->meeting, member);
+    }
+    op->seq = earlier->seq;
+    return true;
+}
+
+static void renew(struct bw_owner *owner, struct live *live, struct bw_op *op)
+{
+    const struct bw_member *member = bw_meeting_member(live->meeting, &op->leave.entry);
+    if (member == NULL)
+        bw_fail(&op->error, BW_NOT_FOUND, "NO_ROSTER_ENTRY",
+                "that roster entry is not in this meeting; it may have left or been removed");
+    else
+        admission_fill(owner, op, live->meeting, member);
+}
+
+/* One operation on the state as decided so far. False: it waits. */
+static bool decide(struct draft *draft, struct bw_op *op)
+{
+    struct bw_owner *owner = draft->owner;
+    struct live *live = draft->live;
+    op->error.code = BW_OK;
+    op->decision = NULL;
+    if (op->kind == BW_OP_CREATE) {
+        if (live->meeting == NULL)
+            return decide_create(draft, op);
+        return answered_before(owner, live, op) ||
+               (bw_fail(&op->error, BW_ALREADY_EXISTS, NULL, "a meeting of that id exists"), true);
+    }
+    if (live->meeting == NULL || !bw_id_equal(&live->meeting->tenant, &op->tenant)) {
+        if (op->kind != BW_OP_READ)
+            bw_fail(&op->error, BW_NOT_FOUND, "NO_MEETING", "the tenant has no meeting of that id");
+        return true;
+    }
+    if (op->kind == BW_OP_READ)
+        return true; /* sees the state once all of this batch is durable */
+    if (answered_before(owner, live, op))
+        return true;
+    if (live->meeting->ended) {
+        bw_fail(&op->error, BW_FAILED_PRECONDITION, "MEETING_ENDED", "the meeting has ended");
+        return true;
+    }
+    if (op->kind == BW_OP_RENEW) {
+        renew(owner, live, op);
+        return true;
+    }
+    /* Leaving and ending must be possible whatever the policy says now. */
+    bool frees = op->kind == BW_OP_LEAVE || op->kind == BW_OP_REMOVE || op->kind == BW_OP_END;
+    struct bw_error err;
+    if (live_constraints(owner, live, draft->now_ms,
+                         frees && live->constraints != NULL ? &err : &op->error) != BW_OK &&
+        !(frees && live->constraints != NULL))
+        return true;
+    owner->counts.decided++;
+    switch (op->kind) {
+    case BW_OP_JOIN:
+    case BW_OP_INVITE:
+        return decide_join(draft, op);
+    case BW_OP_LEAVE:
+    case BW_OP_REMOVE:
+        return decide_leave(draft, op);
+    case BW_OP_END:
+        return decide_end(draft, op, BW_END_REQUESTED);
+    case BW_OP_MODE:
+        return decide_mode(draft, op);
+    case BW_OP_OBSERVE:
+        return decide_observe(draft, op);
+    default:
+        return true;
+    }
+}
+
+static bool out_of_time(const struct bw_owner *owner, const struct bw_op *op)
+{
+    return op->deadline_mono_ms != 0 && mono(owner) >= op->deadline_mono_ms;
+}
+
+static void delay(struct bw_owner *owner, struct live *live)
+{
+    if (!live->delayed) {
+        live->delayed = true;
+        live->next_delayed = owner->delayed;
+        owner->delayed = live;
+    }
+    uint64_t first = UINT64_MAX;
+    for (const struct live *each = owner->delayed; each != NULL; each = each->next_delayed)
+        first = each->retry_at_ms < first ? each->retry_at_ms : first;
+    owner->config.ports.wake_at(owner->config.ports.context, first);
+}
+
+static void undelay(struct bw_owner *owner)
+{
+    struct live *delayed = owner->delayed;
+    owner->delayed = NULL;
+    while (delayed != NULL) {
+        struct live *next = delayed->next_delayed;
+        delayed->delayed = false;
+        live_make_ready(owner, delayed);
+        delayed = next;
+    }
+}
+
+/* Decides what waits for a meeting, as one batch. */
+static void pump(struct bw_owner *owner, struct live *live)
+{
+    if (live->batch != NULL || live->loading || owner->view == NULL)
+        return; /* its end makes the meeting ready again */
+    if (live->retry_at_ms > mono(owner)) {
+        delay(owner, live);
+        return;
+    }
+    if (live->unread) {
+        live->loading = true;
+        owner->config.ports.load(owner->config.ports.context, &live->id);
+        return;
+    }
+    struct batch *batch = batch_create(owner, live);
+    if (batch == NULL)
+        return; /* the tick comes back */
+    struct draft draft = {
+        .owner = owner,
+        .live = live,
+        .batch = batch,
+        .now_ms = owner->config.ports.wall_ms(owner->config.ports.context),
+    };
+    if (live->recheck && live->meeting != NULL && !live->meeting->ended) {
+        live->recheck = false;
+        struct bw_error err;
+        if (live_constraints(owner, live, draft.now_ms, &err) == BW_OK)
+            decide_recheck(&draft);
+        else
+            live->recheck = true; /* nobody is let in meanwhile; those inside keep what they have */
+    }
+    struct bw_op *op;
+    size_t taken = 0;
+    while (!draft.broken && taken < BATCH_OPS_MAX && (op = op_queue_pop(&live->queue)) != NULL) {
+        taken++;
+        if (out_of_time(owner, op)) {
+            bw_fail(&op->error, BW_DEADLINE_EXCEEDED, NULL,
+                    "the deadline passed before anything was decided");
+            op_queue_push(&batch->ops, op);
+            continue;
+        }
+        if (decide(&draft, op) || draft.broken)
+            op_queue_push(&batch->ops, op);
+        else
+            op_queue_push(&owner->waiting, op);
+    }
+    if (draft.broken) {
+        batch->failed = true;
+        batch->why.outcome = BW_ROW_FAILED;
+        bw_fail_memory(&batch->why.error);
+    }
+    live->batch = batch;
+    batch_send(batch);
+}
+
+void bw_owner_turn(struct bw_owner *owner)
+{
+    owner->woken = false;
+    undelay(owner);
+    struct live *ready = owner->ready_first;
+    owner->ready_first = NULL;
+    owner->ready_end = &owner->ready_first;
+    while (ready != NULL) {
+        struct live *next = ready->next_ready;
+        ready->ready = false;
+        pump(owner, ready);
+        ready = next;
+    }
+    grants_flush(owner);
+}
+
+/* ---- the world changes ---- */
+
+static void retry_waiting(struct bw_owner *owner)
+{
+    struct op_queue again = owner->waiting;
+    if (again.first == NULL)
+        return;
+    op_queue_init(&owner->waiting);
+    struct bw_op *op = again.first;
+    while (op != NULL) {
+        struct bw_op *next = op->next;
+        bw_owner_submit(owner, op);
+        op = next;
+    }
+}
+
+static void recheck_all(struct bw_owner *owner, const struct bw_id *tenant)
+{
+    struct live *live, *next;
+    HASH_ITER(hh, owner->lives, live, next)
+    {
+        if (live->meeting == NULL || live->meeting->ended ||
+            (tenant != NULL && !bw_id_equal(tenant, &live->meeting->tenant)))
+            continue;
+        live->recheck = true;
+        live_make_ready(owner, live);
+    }
+}
+
+/* Whether a meeting could care: a relay it may stand on got another state, or the facts changed. */
+static bool fleet_changed(const struct bw_fleet_view *before, const struct bw_fleet_view *after)
+{
+    if (before == NULL)
+        return true;
+    const struct bw_snapshot *x = before->snapshot, *y = after->snapshot;
+    if (x->facts != y->facts || x->relay_count != y->relay_count)
+        return true;
+    for (size_t i = 0; i < x->relay_count; i++) {
+        if (x->live[i].state != y->live[i].state)
+            return true;
+    }
+    return false;
+}
+
+void bw_owner_set_view(struct bw_owner *owner, struct bw_fleet_view *view)
+{
+    struct bw_fleet_view *before = owner->view;
+    owner->view = bw_fleet_view_retain(view);
+    if (fleet_changed(before, view))
+        recheck_all(owner, NULL);
+    bw_fleet_view_release(before);
+    retry_waiting(owner);
+}
+
+enum bw_code bw_owner_set_policy(struct bw_owner *owner, struct bw_policy_set *set, struct bw_error *err)
+{
+    struct tenant_policy *policy;
+    HASH_FIND(hh, owner->policies, &set->tenant, sizeof set->tenant, policy);
+    if (policy != NULL) {
+        if (set->revision < policy->set->revision)
+            return BW_OK; /* a late message */
+        bw_policy_set_release(policy->set);
+        policy->set = bw_policy_set_retain(set);
+    } else {
+        policy = bw_calloc(1, sizeof *policy);
+        if (policy == NULL)
+            return bw_fail_memory(err);
+        policy->tenant = set->tenant;
+        policy->set = bw_policy_set_retain(set);
+        struct tenant_policy *added = policy;
+        HASH_ADD(hh, owner->policies, tenant, sizeof policy->tenant, added);
+        if (policy->hh.tbl == NULL) {
+            bw_policy_set_release(policy->set);
+            bw_free(policy);
+            return bw_fail_memory(err);
+        }
+    }
+    recheck_all(owner, &set->tenant);
+    retry_waiting(owner);
+    return BW_OK;
+}
+
+void bw_owner_set_signing_key(struct bw_owner *owner, const uint8_t key_id[BW_GRANT_KEY_ID_SIZE])
+{
+    memcpy(owner->key_id, key_id, sizeof owner->key_id);
+    owner->has_key = true;
+    owner_wake(owner);
+}
+
+void bw_owner_escrow_changed(struct bw_owner *owner)
+{
+    retry_waiting(owner);
+}
+
+static void end_empty(struct bw_owner *owner, struct live *live, uint64_t now)
+{
+    if (live->meeting->slot_count > 0) {
+        live->empty_since_ms = 0;
+        return;
+    }
+    if (live->empty_since_ms == 0)
+        live->empty_since_ms = now;
+    if (now - live->empty_since_ms < owner->config.empty_meeting_ms || live->batch != NULL || live->loading)
+        return;
+    struct batch *batch = batch_create(owner, live);
+    if (batch == NULL)
+        return;
+    struct draft draft = {.owner = owner,
+                          .live = live,
+                          .batch = batch,
+                          .now_ms = owner->config.ports.wall_ms(owner->config.ports.context)};
+    decide_end(&draft, NULL, BW_END_EVERYBODY_LEFT);
+    live->batch = batch;
+    batch_send(batch);
+}
+
+void bw_owner_tick(struct bw_owner *owner)
+{
+    uint64_t now = mono(owner), wall = owner->config.ports.wall_ms(owner->config.ports.context);
+    retry_waiting(owner);
+    struct live *live, *next;
+    HASH_ITER(hh, owner->lives, live, next)
+    {
+        if (live->meeting == NULL) {
+            if (live->queue.first == NULL && live->batch == NULL && !live->loading && !live->ready)
+                live_forget(owner, live);
+            else
+                live_make_ready(owner, live);
+            continue;
+        }
+        if (live->meeting->ended) {
+            if (wall - live->meeting->ended_ms > owner->config.ended_kept_ms && live->queue.first == NULL &&
+                live->batch == NULL && !live->ready && !live->loading)
+                live_forget(owner, live);
+            continue;
+        }
+        if (live->constraints != NULL && wall >= live->constraints->valid_until_ms)
+            live->recheck = true;
+        if (live->recheck || live->queue.first != NULL)
+            live_make_ready(owner, live);
+        if (now - live->burst_start_ms >= owner->config.burst_window_ms) {
+            live->burst_start_ms = now;
+            live->burst_count = 0;
+        }
+        end_empty(owner, live, now);
+    }
+}
+
+/* ---- recovery ---- */
+
+enum bw_code bw_owner_restore(struct bw_owner *owner, const struct bw_decision *decision,
+                              struct bw_error *err)
+{
+    struct live *live = live_find(owner, &decision->meeting);
+    if (live == NULL) {
+        live = live_create(owner, &decision->meeting);
+        if (live == NULL)
+            return bw_fail_memory(err);
+    }
+    if (live->meeting != NULL)
+        return bw_meeting_apply(live->meeting, decision, err);
+    if (decision->kind != BW_DECISION_CREATED || decision->seq != 1)
+        return bw_fail(err, BW_DATA_LOSS, "DECISION_LOG",
+                       "a meeting's decisions do not begin with its creation");
+    live->meeting = bw_meeting_create(decision);
+    return live->meeting != NULL ? BW_OK : bw_fail_memory(err);
+}
+
+void bw_owner_restored(struct bw_owner *owner)
+{
+    struct live *live, *next;
+    HASH_ITER(hh, owner->lives, live, next)
+    {
+        if (live->meeting == NULL)
+            continue;
+        for (size_t i = 0; i < live->meeting->slot_count; i++)
+            bw_book_adopt(owner->config.book, live->meeting->slots[i]->relay, 1);
+        live->recheck = !live->meeting->ended;
+    }
+}
+
+/* ---- reading and watching ---- */
+
+void bw_owner_each_meeting(struct bw_owner *owner, bw_owner_each *each, void *context)
+{
+    struct live *live, *next;
+    HASH_ITER(hh, owner->lives, live, next)
+    {
+        if (live->meeting != NULL && !each(context, live->meeting))
+            return;
+    }
+}
+
+void bw_owner_meeting_effects(const struct bw_meeting *meeting,
+                              void (*each)(void *context, const struct bw_effect *effect), void *context)
+{
+    for (size_t i = 0; i < meeting->relay_count; i++) {
+        for (size_t j = 0; j < meeting->relay_count; j++) {
+            if (i == j)
+                continue;
+            const struct bw_effect link = {.kind = BW_EFFECT_LINK,
+                                           .relay = meeting->relays[i].number,
+                                           .number = meeting->relays[j].number};
+            each(context, &link);
+        }
+    }
+    for (size_t i = 0; i < meeting->slot_count; i++) {
+        const struct bw_member *member = meeting->slots[i];
+        const struct bw_effect slot = {.kind = BW_EFFECT_SLOT,
+                                       .relay = member->relay,
+                                       .number = member->slot,
+                                       .entry = member->entry,
+                                       .role = member->role};
+        each(context, &slot);
+    }
+}
+
+enum bw_code bw_owner_watch(struct bw_owner *owner, const struct bw_id *meeting, struct bw_watch *watch,
+                            struct bw_error *err)
+{
+    struct live *live = live_find(owner, meeting);
+    if (live == NULL)
+        return bw_fail(err, BW_NOT_FOUND, "NO_MEETING", "the tenant has no meeting of that id");
+    watch->meeting = *meeting;
+    watch->previous = NULL;
+    watch->next = live->watches;
+    if (live->watches != NULL)
+        live->watches->previous = watch;
+    live->watches = watch;
+    watch->linked = true;
+    return BW_OK;
+}
+
+void bw_owner_unwatch(struct bw_owner *owner, struct bw_watch *watch)
+{
+    if (!watch->linked)
+        return;
+    struct live *live = live_find(owner, &watch->meeting);
+    if (watch->previous != NULL)
+        watch->previous->next = watch->next;
+    else if (live != NULL)
+        live->watches = watch->next;
+    if (watch->next != NULL)
+        watch->next->previous = watch->previous;
+    watch->linked = false;
+}
+
+struct bw_owner_counts bw_owner_counts(const struct bw_owner *owner)
+{
+    struct bw_owner_counts counts = owner->counts;
+    counts.waiting = owner->waiting.count;
+    for (const struct live *live = owner->lives; live != NULL; live = live->hh.next) {
+        if (live->meeting == NULL || live->meeting->ended)
+            continue;
+        counts.meetings++;
+        counts.participants += live->meeting->slot_count;
+        counts.in_flight += live->batch != NULL;
+    }
+    return counts;
+}
+
+/* Decides again after a failed batch: soon, then less soon. */
+void live_retry_later(struct bw_owner *owner, struct live *live)
+{
+    live->failures++;
+    uint64_t wait = RETRY_FIRST_MS;
+    for (unsigned i = 1; i < live->failures && wait < RETRY_MOST_MS; i++)
+        wait *= 3;
+    live->retry_at_ms = mono(owner) + (wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS);
+    live_make_ready(owner, live);
+}
+
+void live_fail_queue(struct bw_owner *owner, struct live *live, const struct bw_error *error)
+{
+    struct op_queue failing = live->queue;
+    op_queue_init(&live->queue);
+    struct bw_op *op = failing.first;
+    while (op != NULL) {
+        struct bw_op *next = op->next;
+        op->next = NULL;
+        op->error = *error;
+        op_finish(owner, op);
+        op = next;
+    }
+}

@@ -1,0 +1,166 @@
+/* What the files of the owner share among themselves; nobody else includes this. */
+#ifndef BW_CONTROL_OWNER_STATE_H
+#define BW_CONTROL_OWNER_STATE_H
+
+#include "control/owner.h"
+
+/* Operations in order of arrival. */
+struct op_queue {
+    struct bw_op *first, **end;
+    size_t count;
+};
+
+void op_queue_init(struct op_queue *queue);
+void op_queue_push(struct op_queue *queue, struct bw_op *op);
+struct bw_op *op_queue_pop(struct op_queue *queue);
+
+/* A live meeting with what the owner keeps beside its state. */
+struct live {
+    struct bw_meeting *meeting;
+    struct bw_id id; /* outlives `meeting` while it is read back */
+    struct op_queue queue;
+    struct batch *batch; /* in flight, or NULL */
+    bool loading;
+    bool ready; /* is in the owner's ready list */
+    struct live *next_ready;
+    uint64_t retry_at_ms; /* mono; decide again not before */
+    unsigned failures;    /* batches in a row */
+    bool delayed;         /* is in the owner's delayed list */
+    struct live *next_delayed;
+    bool unread;             /* what is in memory is not to be trusted: read it back first */
+    uint64_t last_group;     /* of its newest decision; 0 after a restart */
+    bool recheck;            /* policy or fleet changed since it was last checked */
+    uint64_t drain_until_ms; /* mono; when who may not stay is removed; 0: not pending */
+    uint64_t empty_since_ms; /* mono; 0: somebody is in */
+
+    struct bw_constraints *constraints;
+    uint32_t constraints_revision;
+    struct bw_arena *override_arena;
+    const struct bw_policy_doc *override_doc;
+
+    /* Joins per relay within the burst window. */
+    uint64_t burst_start_ms;
+    struct {
+        uint32_t relay, joins;
+    } burst[BW_MEETING_RELAYS_MAX];
+    size_t burst_count;
+
+    struct bw_watch *watches;
+    UT_hash_handle hh; /* by id */
+};
+
+/* A row of a batch. */
+struct change {
+    struct bw_change change;
+    struct bw_op *op; /* whose own row it is; NULL: a consequence */
+    struct batch *batch;
+    const uint32_t *takes, *gives; /* slots of the book: back if it fails, free once it commits */
+    size_t take_count, give_count;
+    bool done, failed;
+    uint64_t group;
+    struct change *next;
+};
+
+/* What was decided for one meeting in one go. */
+struct batch {
+    struct bw_owner *owner;
+    struct live *live;
+    struct bw_arena *arena;
+    struct change *first, **end;
+    size_t rows_open;
+    struct op_queue ops; /* decided here, to be answered when all rows are done */
+    size_t references;   /* 1 until answered, and one per op that waits for its grant */
+    bool failed;         /* some row did not commit, or the draft was broken */
+    struct bw_row_result why;
+};
+
+struct tenant_policy {
+    struct bw_id tenant;
+    struct bw_policy_set *set;
+    UT_hash_handle hh;
+};
+
+struct bw_owner {
+    struct bw_owner_config config;
+    const char *cell_name;
+    struct bw_id cell_id;
+    struct bw_fleet_view *view;
+    struct tenant_policy *policies;
+    struct live *lives;
+    struct live *ready_first, **ready_end;
+    struct live *delayed;
+    bool woken;
+
+    bool has_key;
+    uint8_t key_id[BW_GRANT_KEY_ID_SIZE];
+    struct bw_grant_batch *grants, *signing; /* collecting; at the signer */
+    struct op_queue granted, at_signer;
+
+    struct op_queue waiting; /* onNoRelay: wait, or for escrow */
+    struct bw_owner_counts counts;
+};
+
+/* Deciding one operation: fills op->error, or adds rows to the draft; *wait says to try again when the fleet
+ * or the escrow changes. */
+struct draft {
+    struct bw_owner *owner;
+    struct live *live;
+    struct batch *batch;
+    uint64_t now_ms; /* wall */
+    bool broken;     /* a row could not be built: the whole batch is dropped */
+};
+
+/* draft.c */
+struct bw_decision *draft_begin(struct draft *draft, struct bw_op *op, enum bw_decision_kind kind);
+/* Applies it to the meeting and queues it. The op becomes its owner when `own`. False: draft is broken. */
+bool draft_add(struct draft *draft, struct bw_decision *decision, struct bw_op *op);
+/* Carries out a step of the mode machine. `subject` is the slot the event is about; 0: none. */
+bool draft_mode_step(struct draft *draft, struct bw_op *op, const struct bw_mode_step *step,
+                     uint32_t subject);
+bool draft_leave(struct draft *draft, struct bw_op *op, const struct bw_member *member, uint8_t reason);
+/* The policy's part of the mode machine's input. */
+struct bw_mode_policy mode_policy_of(const struct bw_constraints *constraints);
+enum bw_suite suite_of(const struct bw_constraints *constraints);
+
+/* policy in force for the meeting; compiles when anything it rests on has changed */
+enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_t now_ms,
+                              struct bw_error *err);
+struct bw_policy_set *owner_policy(const struct bw_owner *owner, const struct bw_id *tenant);
+
+/* decide_*.c: true when the op is settled (op->error says how, rows may have been added); false: it waits. */
+bool decide_create(struct draft *draft, struct bw_op *op);
+bool decide_join(struct draft *draft, struct bw_op *op);
+bool decide_leave(struct draft *draft, struct bw_op *op);
+bool decide_end(struct draft *draft, struct bw_op *op, uint8_t reason);
+bool decide_mode(struct draft *draft, struct bw_op *op);
+bool decide_observe(struct draft *draft, struct bw_op *op);
+void decide_recheck(struct draft *draft);
+/* Region index of somebody there; BW_NO_REGION. */
+uint32_t member_region(const struct bw_snapshot *snapshot, const char *country, const char *region);
+/* What placement is asked with now. leaving[i] (may be NULL): slot i of the meeting is about to move. */
+enum bw_code place_request(struct draft *draft, struct bw_place_request *request, const uint32_t *leaving,
+                           struct bw_error *err);
+
+/* grants.c */
+void grants_collect(struct bw_owner *owner, struct bw_op *op);
+void grants_flush(struct bw_owner *owner);
+/* The member's admission, all but its grant. */
+void admission_fill(struct bw_owner *owner, struct bw_op *op, const struct bw_meeting *meeting,
+                    const struct bw_member *member);
+
+/* commit.c */
+struct batch *batch_create(struct bw_owner *owner, struct live *live);
+void batch_send(struct batch *batch);
+void batch_release(struct batch *batch);
+void op_finish(struct bw_owner *owner, struct bw_op *op);
+
+/* owner.c */
+void live_make_ready(struct bw_owner *owner, struct live *live);
+void owner_wake(struct bw_owner *owner);
+void live_forget(struct bw_owner *owner, struct live *live);
+/* Decides again, after a while that grows with each failure in a row. */
+void live_retry_later(struct bw_owner *owner, struct live *live);
+void live_fail_queue(struct bw_owner *owner, struct live *live, const struct bw_error *error);
+struct live *live_find(const struct bw_owner *owner, const struct bw_id *id);
+
+#endif

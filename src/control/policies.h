@@ -1,0 +1,66 @@
+/* A tenant's policy revision as owners hold it, and how a meeting's and a joiner's constraint sets come from
+ * it. Policy sets are immutable, counted and swapped whole. Threads: any may read and count; compiling is the
+ * caller's. */
+#ifndef BW_CONTROL_POLICIES_H
+#define BW_CONTROL_POLICIES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "control/meeting.h"
+#include "control/op.h"
+#include "policy/compile.h"
+#include "policy/document.h"
+
+struct bw_policy_set {
+    _Atomic unsigned references;
+    struct bw_arena *arena;
+    struct bw_id tenant;
+    const char *name; /* of the tenant */
+    uint32_t revision;
+    const struct bw_policy_doc *doc;
+};
+
+/* From the stored text of a revision. What was published once must load again: an error here means that the
+ * program no longer understands the revision, and the tenant's meetings are then refused, never let through.
+ */
+BW_MUST_USE enum bw_code bw_policy_set_create(const struct bw_id *tenant, const char *name, uint32_t revision,
+                                              struct bw_view yaml, struct bw_policy_set **set,
+                                              struct bw_error *err);
+struct bw_policy_set *bw_policy_set_retain(struct bw_policy_set *set);
+/* NULL is allowed. */
+void bw_policy_set_release(struct bw_policy_set *set);
+
+/* Names of the levels a host matches, as "group:board" and "user:vip", into the arena: membership is settled
+ * when a meeting is created, since who the host is is not kept. */
+BW_MUST_USE enum bw_code bw_policies_levels(const struct bw_policy_set *set,
+                                            const struct bw_op_create *create, uint64_t now_ms,
+                                            struct bw_arena *arena, const char *const **levels, size_t *count,
+                                            struct bw_error *err);
+
+/* A meeting's own document, checked; *doc is NULL when text is. INVALID_ARGUMENT with every diagnostic's
+ * first in err. */
+BW_MUST_USE enum bw_code bw_policies_override(const char *text, struct bw_arena *arena,
+                                              const struct bw_policy_doc **doc, struct bw_error *err);
+
+/* The meeting's set: its host's chain, narrowed by its own document. `levels` as made above. */
+BW_MUST_USE enum bw_code bw_policies_compile_meeting(const struct bw_policy_set *set,
+                                                     const char *const *levels, size_t level_count,
+                                                     const struct bw_policy_doc *override_doc,
+                                                     struct bw_facts *facts, const char *cell,
+                                                     uint64_t now_ms, struct bw_constraints **out,
+                                                     struct bw_error *err);
+
+/* The joiner's own rules, checked at the door. `own` is the set of the joiner's tenant (the meeting's for a
+ * member). BW_OK also when there are none; FAILED_PRECONDITION, PARTICIPANT_POLICY with *clause otherwise. */
+BW_MUST_USE enum bw_code bw_policies_door(const struct bw_policy_set *own, const struct bw_op_join *join,
+                                          const struct bw_door *door, const char *cell, uint64_t now_ms,
+                                          struct bw_arena *arena, struct bw_clause *clause,
+                                          struct bw_error *err);
+
+/* "policy.yaml:17:26" in the arena; NULL when the clause is the platform's. */
+const char *bw_clause_text(const struct bw_clause *clause, struct bw_arena *arena);
+
+#endif
