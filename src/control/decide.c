@@ -37,7 +37,8 @@ bool decide_create(struct draft *draft, struct bw_op *op)
 
     struct bw_mode_policy policy = mode_policy_of(live->constraints);
     struct bw_mode_state mode = {0};
-    if (bw_mode_create(&policy, (enum bw_mode_choice)op->create.choice, false, &mode, &op->error) != BW_OK)
+    if (bw_mode_create(&policy, (enum bw_mode_choice)op->create.choice,
+                       live->constraints->required_connectors != 0, &mode, &op->error) != BW_OK)
         return true;
     struct bw_decision *decision = draft_begin(draft, op, BW_DECISION_CREATED);
     if (decision == NULL)

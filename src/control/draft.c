@@ -291,15 +291,19 @@ struct bw_mode_policy mode_policy_of(const struct bw_constraints *constraints)
 
 enum bw_suite suite_of(const struct bw_constraints *constraints)
 {
+    /* The strongest that is allowed: numbers of RFC 9605 rise with strength. */
     enum bw_suite allowed[BW_SUITE_COUNT];
     size_t count = 0;
-    for (size_t i = 0; i < constraints->suite_count && count < BW_SUITE_COUNT; i++) {
-        enum bw_suite suite = bw_suite_parse(bw_view_str(constraints->suites[i]));
-        if (suite != BW_SUITE_NONE)
-            allowed[count++] = suite;
+    for (int suite = BW_SUITE_COUNT - 1; suite > BW_SUITE_NONE; suite--) {
+        if (constraints->suites & UINT32_C(1) << (suite - 1))
+            allowed[count++] = (enum bw_suite)suite;
     }
     return bw_suite_choose(allowed, count);
 }
+
+_Static_assert((int)BW_SFRAME_AES_256_GCM_SHA512_128 + 1 == (int)BW_SUITE_AES_256_GCM_SHA512_128 &&
+                   (int)BW_SFRAME_SUITE_COUNT + 1 == (int)BW_SUITE_COUNT,
+               "policy and e2ee number the suites alike");
 
 /* ---- the mode machine's effects as decisions ---- */
 
