@@ -9,7 +9,7 @@
 --
 -- Errors that the store tells apart (SQLSTATE class BW):
 --   BW001 fenced               the replica's epoch is not current, it is fenced, or its lease has ended
---   BW002 stale policy         DETAIL lists the tenants, comma-separated
+--   BW002 stale policy         DETAIL lists what is stale as tenant/revision, comma-separated
 --   BW003 stale facts          DETAIL holds the current facts revision
 --   BW004 revision conflict    DETAIL holds the tenant's current revision
 --   BW005 not allowed now      a state or an amount in the way; MESSAGE says which and what to do

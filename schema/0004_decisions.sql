@@ -76,7 +76,7 @@ BEGIN
 
     PERFORM bw_replica_check(p_replica, p_epoch);
 
-    SELECT string_agg(p.tenant::text, ',') INTO v_stale
+    SELECT string_agg(p.tenant || '/' || p.revision, ',') INTO v_stale
         FROM unnest(p_tenants, p_revisions) AS p (tenant, revision) LEFT JOIN tenant t ON t.id = p.tenant
         WHERE t.policy_revision IS DISTINCT FROM p.revision;
     IF v_stale IS NOT NULL THEN

@@ -163,7 +163,7 @@ END $$;
 CREATE FUNCTION bw_escrow_take(p_replica uuid, p_epoch bigint, p_relays int[], p_want int[]) RETURNS int[]
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_granted int[] := array_fill(0, ARRAY[cardinality(p_relays)]);
+    v_granted int[] := array_fill(0, ARRAY[coalesce(cardinality(p_relays), 0)]);
     v_grant record;
 BEGIN
     PERFORM bw_lock_shared();
@@ -221,7 +221,7 @@ CREATE FUNCTION bw_escrow_adopt(p_dead uuid, p_dead_epoch bigint, p_taker uuid, 
                                 p_relays int[], p_used int[], p_release boolean) RETURNS int[]
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_moved int[] := array_fill(0, ARRAY[cardinality(p_relays)]);
+    v_moved int[] := array_fill(0, ARRAY[coalesce(cardinality(p_relays), 0)]);
     v_used record;
 BEGIN
     PERFORM bw_lock_shared();

@@ -34,6 +34,7 @@ struct bw_store_writer;
     X(FENCED, UNAVAILABLE, "FENCED", "this replica's lease has ended; ask another one")                      \
     X(CONTENDED, ABORTED, "CONTENDED", "the database aborted the group repeatedly")                          \
     X(DISK_FULL, RESOURCE_EXHAUSTED, "DISK_FULL", "the database's disk is full")                             \
+    X(NO_MEMORY, RESOURCE_EXHAUSTED, NULL, "out of memory")                                                  \
     X(UNAVAILABLE, UNAVAILABLE, "DATABASE_UNAVAILABLE", "the database cannot be reached")                    \
     X(UNKNOWN, UNAVAILABLE, "OUTCOME_UNKNOWN", "the writer was closed before the outcome was known")         \
     X(REFUSED, INTERNAL, NULL, "the database refused the row")
