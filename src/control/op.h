@@ -18,6 +18,7 @@
 #include "control/meeting.h"
 #include "e2ee/grant.h"
 #include "ledger/decision.h"
+#include "policy/facts.h"
 
 enum bw_op_kind {
     BW_OP_CREATE,
