@@ -23,6 +23,8 @@ exit 1"""
 CASES = {
     "cmocka_summary_is_counted": (GOOD, 2, 0, 0, ""),
     "cmocka_failures_and_skips_are_named": (FAILING, 1, 1, 1, "the_bad_one"),
+    "named_groups_of_newer_cmocka_are_counted": (
+        GOOD.replace("] Running", "] geo: Running").replace("] 2 test(s) run", "] geo: 2 test(s) run"), 2, 0, 0, ""),
     "second_group_without_summary_fails": (GOOD + "\necho '[==========] Running 5 test(s).'", 2, 1, 0, "incomplete"),
     "lines_of_a_script_are_counted": ("echo ok a; echo ok b; echo skipped: c: no disk", 2, 0, 1, "no disk"),
     "not_ok_line_fails": ("echo ok a; echo not ok b: broke; exit 1", 1, 1, 0, "broke"),
