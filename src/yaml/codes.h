@@ -66,6 +66,18 @@
     X(REFERENCE_UNKNOWN, 120, ERROR, "names something that does not exist in this document")                 \
     X(TEST_CONTRADICTS, 121, ERROR, "a test expects a relay to be allowed and denied")                       \
     X(GROUP_NEVER_MATCHES, 122, WARNING, "nobody can match")                                                 \
-    X(EMPTY_LIST_IS_NOTHING, 123, WARNING, "an empty list allows nothing")
+    X(EMPTY_LIST_IS_NOTHING, 123, WARNING, "an empty list allows nothing") \
+    X(WIDENS_PARENT, 200, ERROR, "a lower level allows what a higher level does not")                        \
+    X(MODES_CONTRADICT, 201, ERROR, "two levels leave no encryption mode")                                   \
+    X(SUITES_CONTRADICT, 202, ERROR, "two levels leave no cipher suite")                                     \
+    X(CONNECTOR_CONTRADICTS, 203, ERROR, "a level requires a connector that another forbids")                \
+    X(NO_RELAY_LEFT, 204, ERROR, "no relay of today's fleet satisfies this level")                           \
+    X(CLAMPED, 205, WARNING, "a lower level states more than a higher level allows; the higher one holds")   \
+    X(GROUPS_MAY_CONTRADICT, 206, WARNING, "somebody in both groups could not host a meeting")               \
+    X(LINK_TO_NOTHING, 250, WARNING, "a link names a relay or region that is not in this file")              \
+    X(FLEET_REFERENCE, 251, ERROR, "names a region or relay that is not in the fleet")                       \
+    X(FLEET_DUPLICATE, 252, ERROR, "two of the same name in the fleet")                                      \
+    X(FLEET_FORM, 253, ERROR, "not in the form this list needs")                                             \
+    X(REQUEST_MISMATCH, 254, ERROR, "the request does not fit the policy or the fleet")
 
 #endif
