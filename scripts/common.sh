@@ -39,7 +39,7 @@ build_preset() {
     if [ ! -f "$dir/build.ninja" ]; then
         quietly "$BW_ROOT/build/log/$preset-configure.log" cmake --preset "$preset" || return 1
     fi
-    quietly "$BW_ROOT/build/log/$preset-build.log" ninja -C "$dir" "$@" || return 1
+    quietly "$BW_ROOT/build/log/$preset-build.log" ninja --quiet -C "$dir" "$@" || return 1
     # What an older tree built, such as a test that is gone, must not be run.
     quietly "$BW_ROOT/build/log/$preset-clean.log" ninja -C "$dir" -t cleandead
 }
