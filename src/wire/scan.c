@@ -179,7 +179,7 @@ static enum bw_code check_packed(const struct scan *scan, struct frame *frame, s
 {
     struct bw_reader r = bw_reader_of(packed);
     while (bw_reader_left(&r) > 0) {
-        uint64_t raw;
+        uint64_t raw = 0;
         enum bw_code code = count_element(scan, frame);
         if (code == BW_OK)
             code = take_number(scan, frame, &r, &raw);
@@ -227,7 +227,7 @@ static enum bw_code scan_length_delimited(struct scan *scan, struct frame *frame
                                           unsigned depth)
 {
     const struct bw_wire_field *field = frame->field;
-    uint64_t len;
+    uint64_t len = 0;
     enum bw_code code = take_number(scan, frame, r, &len);
     if (code != BW_OK)
         return code;
@@ -247,7 +247,7 @@ static enum bw_code scan_length_delimited(struct scan *scan, struct frame *frame
 
 static enum bw_code scan_varint(struct scan *scan, struct frame *frame, struct bw_reader *r)
 {
-    uint64_t raw;
+    uint64_t raw = 0;
     enum bw_code code = BW_OK;
     if ((frame->field->flags & BW_WIRE_REPEATED) != 0)
         code = count_element(scan, frame);
@@ -261,7 +261,7 @@ static enum bw_code scan_varint(struct scan *scan, struct frame *frame, struct b
 static enum bw_code scan_field(struct scan *scan, struct frame *frame, struct bw_reader *r, unsigned depth)
 {
     const struct bw_wire_message *table = frame->table;
-    uint64_t tag;
+    uint64_t tag = 0;
     frame->field = NULL;
     frame->indexed = false;
     enum bw_code code = take_number(scan, frame, r, &tag);
