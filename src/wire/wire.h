@@ -24,10 +24,11 @@ enum {
 };
 
 /* Refuses bytes that are not exactly a message of this type: unknown fields at any depth, wrong wire types,
- * more than BW_WIRE_MAX_TREE_FIELDS fields, a singular field or a oneof set
- * twice, a required field missing, invalid UTF-8 or NUL in a string, varints that are over-long or not
- * minimal, lengths, list sizes, numbers, enum values and grammars outside their rules.
- * INVALID_ARGUMENT; err->show is "participants[3].country: 12 bytes, at most 6", and never quotes a value. */
+ * more than BW_WIRE_MAX_TREE_FIELDS fields, a singular field or a oneof set twice, a required field missing,
+ * invalid UTF-8 or NUL in a string, varints that are over-long or not minimal, lengths, list sizes, numbers,
+ * enum values and grammars outside their rules.
+ * INVALID_ARGUMENT MALFORMED_MESSAGE; err->show is "participants[3].country: 12 bytes, at most 6": the path
+ * from the message, and what is wrong, which never quotes text of the message. */
 BW_MUST_USE enum bw_code bw_wire_scan(const ProtobufCMessageDescriptor *descriptor, struct bw_view bytes,
                                       struct bw_error *err);
 
@@ -37,7 +38,8 @@ BW_MUST_USE enum bw_code bw_wire_decode(const ProtobufCMessageDescriptor *descri
                                         struct bw_arena *arena, const ProtobufCMessage **out,
                                         struct bw_error *err);
 
-/* As bw_wire_decode with another cap on fields: for long answers of a server one trusts. */
+/* As bw_wire_decode with another cap on fields: for our own decision records and long answers of a server one
+ * trusts. */
 BW_MUST_USE enum bw_code bw_wire_decode_limited(const ProtobufCMessageDescriptor *descriptor,
                                                 struct bw_view bytes, size_t max_fields,
                                                 struct bw_arena *arena, const ProtobufCMessage **out,
