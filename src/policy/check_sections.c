@@ -76,6 +76,14 @@ static void repeated_numbers(const struct bw_policy_checking *c, const struct bw
         }
 }
 
+/* What a level does not state is the organisation's; a meeting's organisation is not at hand. */
+static bool may_be_endpoints(const struct bw_policy_checking *c, const struct bw_policy_sections *s)
+{
+    if (s->e2ee.connectors_as_endpoints.at.line)
+        return s->e2ee.connectors_as_endpoints.value != 0;
+    return c->doc->kind == BW_POLICY_MEETING || c->doc->sections.e2ee.connectors_as_endpoints.value != 0;
+}
+
 static void check_connectors(const struct bw_policy_checking *c, const struct bw_policy_sections *s)
 {
     const struct bw_policy_connectors *connectors = &s->connectors;
@@ -86,7 +94,7 @@ static void check_connectors(const struct bw_policy_checking *c, const struct bw
             bw_diag_add(c->diags, c->source, BW_P_STAR_NOT_ALONE, connectors->allow.items[i].at,
                         "\"*\" is everything, so nothing can stand beside it");
     bool required = s->e2ee.mode.at.line && s->e2ee.mode.value == BW_E2EE_REQUIRED;
-    if (!required || s->e2ee.connectors_as_endpoints.value)
+    if (!required || may_be_endpoints(c, s))
         return;
     if (connectors->require.count > 0) {
         struct bw_diag *diag =

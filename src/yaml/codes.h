@@ -66,7 +66,7 @@
     X(REFERENCE_UNKNOWN, 120, ERROR, "names something that does not exist in this document")                 \
     X(TEST_CONTRADICTS, 121, ERROR, "a test expects a relay to be allowed and denied")                       \
     X(GROUP_NEVER_MATCHES, 122, WARNING, "nobody can match")                                                 \
-    X(EMPTY_LIST_IS_NOTHING, 123, WARNING, "an empty list allows nothing") \
+    X(EMPTY_LIST_IS_NOTHING, 123, WARNING, "an empty list allows nothing")                                   \
     X(WIDENS_PARENT, 200, ERROR, "a lower level allows what a higher level does not")                        \
     X(MODES_CONTRADICT, 201, ERROR, "two levels leave no encryption mode")                                   \
     X(SUITES_CONTRADICT, 202, ERROR, "two levels leave no cipher suite")                                     \

@@ -107,6 +107,7 @@ bool bw_text_check(const struct bw_source *source, struct bw_diags *diags)
 {
     struct bw_view text = source->text;
     struct bw_pos pos = {1, 1, 1};
+    uint32_t bad_line = 0; /* one report a line: a file in another encoding is wrong all over */
     size_t errors = diags->errors;
     if (text.len >= 2 && (memcmp(text.data, "\xff\xfe", 2) == 0 || memcmp(text.data, "\xfe\xff", 2) == 0)) {
         bw_diag_add(diags, source, BW_P_ENCODING, pos, "the file is UTF-16; save it as UTF-8");
@@ -122,7 +123,8 @@ bool bw_text_check(const struct bw_source *source, struct bw_diags *diags)
         enum bw_diag_code code;
         uint32_t point = bw_text_code_point(text, at, &bytes);
         const char *why = refusal(text, at, point, &code);
-        if (why) {
+        if (why && bad_line != pos.line) {
+            bad_line = pos.line;
             struct bw_buf shown = {0};
             escape_one(&shown, text, at, bytes, point);
             bw_diag_add(diags, source, code, pos, "%s %s", shown.failed ? "this" : bw_buf_cstr(&shown), why);
@@ -160,7 +162,7 @@ static struct bw_view line_of(struct bw_view text, uint32_t line)
 void bw_text_excerpt(struct bw_view text, struct bw_pos at, struct bw_buf *line, uint32_t *caret,
                      uint32_t *caret_len)
 {
-    enum { BEFORE = 60, AFTER = 50 };
+    enum { BEFORE = 60, AFTER = 60 };
     struct bw_view whole = line_of(text, at.line);
     uint32_t first = at.col > BEFORE + 1 ? at.col - BEFORE : 1, col = 1;
     size_t caret_from = 0, caret_to = 0;
