@@ -6,12 +6,6 @@
 #include "base/check.h"
 #include "base/secret.h"
 
-/* uthash allocates its table on the first add: through our allocator, and a failure leaves hh.tbl NULL. */
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(bytes)  bw_malloc(bytes)
-#define uthash_free(p, bytes) bw_free(p)
-
 struct bw_feed {
     struct bw_feed_entry *by_id;
     struct bw_feed_entry *oldest, *newest;

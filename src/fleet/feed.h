@@ -10,9 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <uthash.h>
-
 #include "base/status.h"
+#include "fleet/hash.h"
 #include "fleet/resource.h"
 
 /* One id's latest state. Read-only for everybody but the feed; `turn` is the feed's own count of changes and

@@ -3,16 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <uthash.h>
-
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/secret.h"
-
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(bytes)  bw_malloc(bytes)
-#define uthash_free(p, bytes) bw_free(p)
+#include "fleet/hash.h"
 
 /* A resource that is held, or (in a snapshot that is arriving) staged with its body. */
 struct held {
@@ -124,7 +118,7 @@ static void note_failure(struct bw_replica_failures *failures, const struct bw_r
     failures->items[i].id = *id;
     failures->items[i].version = version;
     failures->items[i].code = code;
-    snprintf(failures->items[i].detail, sizeof failures->items[i].detail, "%s", detail);
+    snprintf(failures->items[i].detail, sizeof failures->items[i].detail, "%.*s", BW_FLEET_TEXT - 1, detail);
 }
 
 /* One resource's new state; on refusal the old one stays and the failure is noted. */
@@ -171,6 +165,8 @@ static enum bw_code check_delta(const struct bw_replica *replica, const struct b
                                 struct bw_error *err)
 {
     struct bw_resource_name name;
+    if (!replica->started)
+        return bw_fail(err, BW_DATA_LOSS, NULL, "a delta before the first snapshot");
     if (delta->to_group < delta->from_group)
         return bw_fail(err, BW_INVALID_ARGUMENT, NULL, "a delta that goes backwards");
     if (delta->from_group > replica->applied)

@@ -15,6 +15,7 @@ struct bw_session_timing bw_session_timing_default(void)
                                       .dead_ms = 12000,
                                       .grace_ms = 300000,
                                       .ack_lag_ms = 10000,
+                                      .ack_dead_ms = 30000,
                                       .hello_ms = 5000,
                                       .catch_up_ms = 1000,
                                       .bookmark_ms = 5000};
@@ -301,6 +302,12 @@ void bw_session_tick(struct bw_session *session, uint64_t now_ms)
             finish(session, BW_SESSION_TIMEOUT, &why, now_ms);
             return;
         }
+        if (session->unacked_count > 0 && now_ms - session->unacked[0].at_ms >= timing->ack_dead_ms) {
+            (void)bw_fail(&why, BW_DEADLINE_EXCEEDED, NULL, "no acknowledgement for %u ms",
+                          (unsigned)timing->ack_dead_ms);
+            finish(session, BW_SESSION_TIMEOUT, &why, now_ms);
+            return;
+        }
         session_stream_pump(session, now_ms);
         return;
     case BW_SESSION_CLOSED:
@@ -320,6 +327,8 @@ uint64_t bw_session_next_ms(const struct bw_session *session)
         return session->state_since_ms + timing->catch_up_ms;
     case BW_SESSION_LIVE: {
         uint64_t dead = silent_since(session) + timing->dead_ms, stream = session_stream_next_ms(session);
+        if (session->unacked_count > 0 && session->unacked[0].at_ms + timing->ack_dead_ms < stream)
+            stream = session->unacked[0].at_ms + timing->ack_dead_ms;
         return stream < dead ? stream : dead;
     }
     case BW_SESSION_CLOSED:

@@ -23,12 +23,13 @@ struct bw_session_timing {
     uint32_t dead_ms;
     uint32_t grace_ms;    /* forwarding without a control plane */
     uint32_t ack_lag_ms;  /* oldest unacknowledged: no new placements */
+    uint32_t ack_dead_ms; /* … and then the session is ended, so that the relay resumes in a new one */
     uint32_t hello_ms;    /* from the stream's start to Hello, and again to the epoch */
     uint32_t catch_up_ms; /* wait for a feed that is behind the relay */
     uint32_t bookmark_ms; /* between bookmarks */
 };
 
-/* 2 s, 6 s, 10 s, 12 s, 300 s, 10 s, 5 s, 1 s, 5 s. */
+/* 2 s, 6 s, 10 s, 12 s, 300 s, 10 s, 30 s, 5 s, 1 s, 5 s. */
 struct bw_session_timing bw_session_timing_default(void);
 
 /* What a relay is, by its enrolment. Strings live as long as the session. */
@@ -94,7 +95,7 @@ enum bw_session_event {
     BW_SESSION_REACHED,       /* the feed is there, or waiting for it has gone on too long */
     BW_SESSION_MESSAGE,       /* any other message of this epoch */
     BW_SESSION_STALE,         /* a message of another epoch */
-    BW_SESSION_TIMEOUT,       /* Hello or epoch overdue, or no heartbeat until dead */
+    BW_SESSION_TIMEOUT,       /* Hello or epoch overdue, or no heartbeat or acknowledgement until dead */
     BW_SESSION_END,           /* Bye, or the hub ends it */
     BW_SESSION_EVENT_COUNT
 };

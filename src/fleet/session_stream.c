@@ -343,10 +343,11 @@ void session_stream_ack(struct bw_session *s, uint64_t nonce, const struct bw_na
 
 void session_stream_check(struct bw_session *s, const struct bw_heartbeat *heartbeat, uint64_t now_ms)
 {
-    if (!s->expected_known || s->retry_count > 0 || heartbeat->applied_group < s->acked_group)
+    if (!s->expected_known || s->retry_count > 0)
         return;
-    /* A later group than the last acknowledged one can only be a bookmark's, or of something on its way. */
-    if (heartbeat->applied_group != s->acked_group && s->unacked_count > 0)
+    /* A later group than the last acknowledged one can only be a bookmark's, or of something on its way. An
+     * earlier one means that the relay has fallen back. */
+    if (heartbeat->applied_group > s->acked_group && s->unacked_count > 0)
         return;
     if (heartbeat->count == s->expected_count && bw_digest_equal(&heartbeat->digest, &s->expected_digest)) {
         s->resync_backoff_ms = SESSION_BACKOFF_MIN_MS;
