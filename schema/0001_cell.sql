@@ -8,7 +8,8 @@
 -- COMMITTED), so what was committed before the lock was granted is seen after it.
 --
 -- Errors that the store tells apart (SQLSTATE class BW):
---   BW001 fenced               the replica's epoch is not current, it is fenced, or its lease has ended
+--   BW001 fenced               the replica's epoch is not current or fenced (DETAIL fenced: for good), or its lease
+--                              has ended (DETAIL lease: until it is renewed)
 --   BW002 stale policy         DETAIL lists what is stale as tenant/revision, comma-separated
 --   BW003 stale facts          DETAIL holds the current facts revision
 --   BW004 revision conflict    DETAIL holds the tenant's current revision

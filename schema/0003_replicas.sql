@@ -33,9 +33,11 @@ DECLARE
 BEGIN
     SELECT * INTO v_replica FROM replica WHERE id = p_id;
     IF NOT FOUND OR v_replica.epoch <> p_epoch OR v_replica.fenced THEN
-        RAISE EXCEPTION 'replica % is fenced in epoch %', p_id, p_epoch USING ERRCODE = 'BW001';
+        RAISE EXCEPTION 'replica % is fenced in epoch %', p_id, p_epoch
+            USING ERRCODE = 'BW001', DETAIL = 'fenced';
     ELSIF v_replica.lease_until < clock_timestamp() THEN
-        RAISE EXCEPTION 'the lease of replica % ended at %', p_id, v_replica.lease_until USING ERRCODE = 'BW001';
+        RAISE EXCEPTION 'the lease of replica % ended at %', p_id, v_replica.lease_until
+            USING ERRCODE = 'BW001', DETAIL = 'lease';
     END IF;
 END $$;
 
@@ -48,7 +50,8 @@ BEGIN
     UPDATE replica SET lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
         WHERE id = p_id AND epoch = p_epoch AND NOT fenced;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'replica % is fenced in epoch %', p_id, p_epoch USING ERRCODE = 'BW001';
+        RAISE EXCEPTION 'replica % is fenced in epoch %', p_id, p_epoch
+            USING ERRCODE = 'BW001', DETAIL = 'fenced';
     END IF;
 END $$;
 

@@ -1,5 +1,4 @@
 /* The group index half of store/decisions.h. */
-#include "base/alloc.h"
 #include "store/decisions.h"
 #include "store/pg.h"
 

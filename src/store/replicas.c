@@ -1,6 +1,5 @@
 #include "store/replicas.h"
 
-#include "base/alloc.h"
 #include "store/pg.h"
 
 /* Runs a statement whose answer is one bigint; takes params over. */

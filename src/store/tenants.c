@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/alloc.h"
 #include "store/pg.h"
 
 static const char tenant_columns[] = "SELECT id, name, cell, policy_revision, coalesce(audit_revision, 0),"

@@ -10,7 +10,7 @@
 #include "store/lane.h"
 #include "store/pg.h"
 
-enum { RELAYS_MAX = 4096, CONFLICT_ATTEMPTS = 8 };
+enum { RELAYS_MAX = 4096, CONFLICT_ATTEMPTS = 8, PAUSE_MS = 100 };
 
 /* A lane and the group it carries. */
 struct carrier {
@@ -18,6 +18,7 @@ struct carrier {
     struct bw_store_lane *lane;
     struct bw_store_flight flight; /* count 0: none */
     struct bw_pg_params params;
+    struct bw_timer *pause; /* active: a group of unknown outcome rests before it is sent again */
     bool connected, asking; /* asking: which rows are in the way */
 };
 
@@ -31,35 +32,12 @@ struct bw_store_writer {
     struct bw_task pump;             /* at the end of a turn: groups out, callbacks called */
     struct bw_timer *give_up, *close_wait;
     uint64_t next_token;
+    uint64_t floor; /* a group number that anything sent from now on comes after */
     bool given_up, closing, closed_lanes;
     void (*closed)(void *context);
     void *closed_context;
     struct bw_store_writer_stats stats;
 };
-
-static const struct {
-    const char *name;
-    enum bw_code code;
-    const char *reason, *text;
-} outcomes[] = {
-#define X(name, code, reason, text) {#name, BW_##code, reason, text},
-    BW_STORE_OUTCOME_MAP(X)
-#undef X
-};
-
-const char *bw_store_outcome_name(enum bw_store_outcome outcome)
-{
-    BW_CHECK((size_t)outcome < BW_ARRAY_LEN(outcomes));
-    return outcomes[outcome].name;
-}
-
-enum bw_code bw_store_outcome_error(enum bw_store_outcome outcome, struct bw_error *err)
-{
-    BW_CHECK((size_t)outcome < BW_ARRAY_LEN(outcomes));
-    if (outcomes[outcome].code == BW_OK)
-        return BW_OK;
-    return bw_fail(err, outcomes[outcome].code, outcomes[outcome].reason, "%s", outcomes[outcome].text);
-}
 
 static void pump_later(struct bw_store_writer *writer)
 {
@@ -93,7 +71,8 @@ static void send_group(struct carrier *carrier)
         bw_store_lane_send(carrier->lane, BW_STORE_STATEMENT_GROUP, &carrier->params);
     else if (!carrier->flight.unknown)
         end_group_as(carrier, (struct bw_store_result){.outcome = BW_STORE_NO_MEMORY});
-    /* else: it stays; the pump tries again when the lane is idle */
+    else
+        bw_timer_start(carrier->pause, PAUSE_MS, 0);
 }
 
 static void name_group(struct carrier *carrier)
@@ -104,7 +83,7 @@ static void name_group(struct carrier *carrier)
     flight->epoch = writer->config.replica_epoch;
     flight->writer = writer->config.first_writer + (uint32_t)(carrier - writer->carriers);
     flight->token = writer->next_token++;
-    flight->floor = writer->stats.last_group;
+    flight->floor = writer->floor;
     flight->attempts = 0;
     flight->unknown = false;
 }
@@ -135,6 +114,8 @@ static void committed(struct carrier *carrier, const PGresult *result)
         bw_log(BW_LOG_ERROR, "group_answer_malformed", "rows=%d", PQntuples(result));
     if (group > writer->stats.last_group)
         writer->stats.last_group = group;
+    if (group > writer->floor)
+        writer->floor = group;
     writer->stats.groups_committed++;
     writer->stats.rows_committed += carrier->flight.count;
     end_group_as(carrier, (struct bw_store_result){.outcome = BW_STORE_COMMITTED, .group = group});
@@ -234,7 +215,15 @@ static void conflicts_known(struct carrier *carrier, const PGresult *result)
         send_rest(carrier);
 }
 
-/* A refusal has rolled the group back: whatever was sent, nothing of it is there. */
+/* Whether no attempt at this very group, however late the server gets to it, can commit any more: a revision
+ * or an epoch that is past does not come back. Other refusals say nothing of an earlier attempt. */
+static bool refused_for_good(const char *state, const PGresult *result)
+{
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    return strcmp(state, "BW001") == 0 && detail != NULL && strcmp(detail, "fenced") == 0;
+}
+
+/* A refusal has rolled this attempt back. */
 static void refused(struct carrier *carrier, const PGresult *result)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -257,6 +246,11 @@ static void refused(struct carrier *carrier, const PGresult *result)
         strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 || strcmp(state, "55P03") == 0;
     if (contended && ++flight->attempts < BW_PG_ATTEMPTS) {
         send_group(carrier);
+        return;
+    }
+    if (flight->unknown && !refused_for_good(state, result)) {
+        flight->attempts = 0;
+        bw_timer_start(carrier->pause, PAUSE_MS, 0);
         return;
     }
     struct bw_store_result ended = {.outcome = BW_STORE_REFUSED};
@@ -299,8 +293,8 @@ static void on_up(void *context, uint64_t head_group)
     writer->stats.lanes_connected++;
     writer->given_up = false;
     bw_timer_stop(writer->give_up);
-    if (carrier->flight.count == 0 && head_group > writer->stats.last_group)
-        writer->stats.last_group = head_group;
+    if (head_group > writer->floor)
+        writer->floor = head_group;
     pump_later(writer);
 }
 
@@ -331,11 +325,17 @@ static void on_give_up(void *context)
     pump_later(writer);
 }
 
+static void on_pause_over(void *context)
+{
+    struct carrier *carrier = context;
+    pump_later(carrier->writer);
+}
+
 static void next_group(struct carrier *carrier)
 {
     struct bw_store_writer *writer = carrier->writer;
     struct bw_store_flight *flight = &carrier->flight;
-    if (!bw_store_lane_idle(carrier->lane))
+    if (!bw_store_lane_idle(carrier->lane) || bw_timer_active(carrier->pause))
         return;
     if (flight->count > 0) {
         writer->stats.groups_resent += flight->unknown;
@@ -358,6 +358,7 @@ static void free_writer(struct bw_store_writer *writer)
     bw_timer_destroy(writer->give_up);
     bw_timer_destroy(writer->close_wait);
     for (uint32_t i = 0; i < writer->carrier_count; i++) {
+        bw_timer_destroy(writer->carriers[i].pause);
         bw_store_flight_finish(&writer->carriers[i].flight);
         bw_pg_params_finish(&writer->carriers[i].params);
     }
@@ -454,6 +455,9 @@ static enum bw_code create_carriers(struct bw_store_writer *writer, const char *
         if (code != BW_OK)
             return code;
         writer->carrier_count++;
+        carrier->pause = bw_timer_create(writer->loop, on_pause_over, carrier, err);
+        if (carrier->pause == NULL)
+            return BW_RESOURCE_EXHAUSTED;
     }
     for (uint32_t i = 0; i < writer->config.lanes; i++) {
         struct carrier *carrier = &writer->carriers[i];
