@@ -49,15 +49,16 @@ ONLY_USERS = {
     r"libpq|pg_config|postgres": {"store"},
     r"maxminddb": {"geo"},
     r"uv\.h": {"runtime", "grpc", "store", "fleet", "relay", "vault", "server"},
-    r"protobuf-c/": {"wire"},
     r"openssl/": {"crypto", "grpc", "vault", "server"},
     r"microhttpd": {"server", "relay"},
     r"libsmartcols": {"cli"},
     r"zlib\.h": {"grpc", "quality"},
     r"curl/": {"vault", "cli"},
 }
-# What the generated message headers (bailiwick/v1/*.pb-c.h) may be included by.
+# Who may hold generated messages (bailiwick/v1/*.pb-c.h) and their types; only wire turns bytes into them and back.
 MESSAGE_USERS = {"wire", "fleet", "api", "relay", "cli", "server"}
+MESSAGE_HEADER = re.compile(r"protobuf-c/|.*\.pb-c\.h$")
+MESSAGE_CODING = re.compile(r"\b(protobuf_c_message_\w+|protobuf_c_buffer_\w+|\w+__(?:un)?pack(?:_to_buffer)?)\s*\(")
 
 # The pure rooms, control and crypto do no I/O and know no clock, no thread and no global randomness.
 IMPURE_HEADERS = re.compile(
@@ -126,11 +127,22 @@ def only_users(names):
     for room in names:
         for path in tree.files(f"src/{room}", (".c", ".h")):
             for line, header, _ in tree.includes(path):
-                if header.endswith(".pb-c.h") and room not in MESSAGE_USERS:
+                if MESSAGE_HEADER.match(header) and room not in MESSAGE_USERS:
                     yield f"{path}:{line}: {room} may not use generated messages ({header})"
                 for pattern, users in ONLY_USERS.items():
                     if re.match(pattern, header) and room not in users:
                         yield f"{path}:{line}: <{header}> is for {', '.join(sorted(users))} alone"
+
+
+def message_coding(names):
+    for room in names:
+        if room == "wire":
+            continue
+        for path in tree.files(f"src/{room}", (".c", ".h")):
+            code = tree.without_comments(tree.text(path))
+            for match in MESSAGE_CODING.finditer(code):
+                line = code.count("\n", 0, match.start()) + 1
+                yield f"{path}:{line}: {match.group(1)} skips the strict scan; use bw_wire_decode and bw_wire_encode"
 
 
 def purity(names):
@@ -166,6 +178,7 @@ def main():
         tree.report("rooms_see_only_what_the_architecture_allows", law_of_cmake(names)),
         tree.report("includes_obey_the_architecture", law_of_includes(names)),
         tree.report("outside_libraries_have_one_home", only_users(names)),
+        tree.report("only_wire_codes_messages", message_coding(names)),
         tree.report("pure_rooms_do_no_io", purity(names)),
         tree.report("no_source_file_is_too_long", length(names)),
     ]
