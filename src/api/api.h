@@ -12,12 +12,13 @@
 #include "api/desk.h"
 #include "control/owner.h"
 #include "grpc/server.h"
+#include "runtime/mailbox.h"
 
 struct bw_api;
 
 /* Work for another thread; embed it in what it needs. */
 struct bw_api_task {
-    struct bw_api_task *next;                                      /* the server's */
+    struct bw_mail mail;                                           /* the server's */
     void (*run)(struct bw_api_task *task, struct bw_owner *owner); /* the owner of the thread it runs on */
 };
 

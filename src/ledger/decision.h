@@ -157,12 +157,4 @@ struct bw_decision {
 /* "JOINED"; "UNKNOWN" outside the list. */
 const char *bw_decision_kind_name(enum bw_decision_kind kind);
 
-enum { BW_REFERENCE_SIZE = 32 };
-
-/* The short reference people quote: "K7M2-9QXT-…", Crockford base32 of the meeting's time, random bits and
- * the seq. It leads back to (meeting prefix, seq): the first 8 bytes of the meeting id and the whole seq. */
-void bw_decision_reference(const struct bw_id *meeting, uint32_t seq, char text[BW_REFERENCE_SIZE]);
-/* Either case, with or without dashes; O, I and L read as digits. False when it is no reference. */
-bool bw_decision_reference_parse(const char *text, uint8_t meeting_prefix[8], uint32_t *seq);
-
 #endif
