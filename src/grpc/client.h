@@ -20,6 +20,7 @@ struct bw_grpc_client_call;
 struct bw_grpc_client_config {
     const char *target;            /* "host:port", "[::1]:port" */
     struct bw_grpc_tls *tls;       /* from bw_grpc_tls_create_client; NULL: h2c, only if h2c is set too */
+    bool compress;                 /* requests go out gzip-compressed */
     bool h2c;                      /* clear text: loopback targets only */
     uint32_t connect_timeout_ms;   /* name, TCP and TLS together; 0: 10,000 */
     uint32_t keepalive_ms;         /* quiet this long: ping; 0: never */
@@ -64,7 +65,8 @@ struct bw_grpc_client_events {
 /* Starts to connect; calls may be made at once and wait for the connection. NULL and *err on failure. */
 struct bw_grpc_client *bw_grpc_client_create(struct bw_loop *loop, const struct bw_grpc_client_config *config,
                                              struct bw_error *err);
-/* Calls still running finish with CANCELLED from inside; `closed` does not come. NULL is allowed. */
+/* Calls still running finish with CANCELLED from inside; `closed` does not come. Not from inside `headers`,
+ * `message` or `writable`. NULL is allowed. */
 void bw_grpc_client_destroy(struct bw_grpc_client *client);
 /* Sends GOAWAY, lets running calls finish, then closes (`closed` with code OK). */
 void bw_grpc_client_close(struct bw_grpc_client *client);
@@ -82,8 +84,6 @@ struct bw_grpc_client_call *bw_grpc_client_call(struct bw_grpc_client *client, c
                                                 struct bw_error *err);
 /* One message, copied. RESOURCE_EXHAUSTED past the output cap; CANCELLED after half_close or the end. */
 enum bw_code bw_grpc_client_send(struct bw_grpc_client_call *call, struct bw_view message);
-/* Following messages go gzip-compressed; before the first send. */
-void bw_grpc_client_compress(struct bw_grpc_client_call *call);
 void bw_grpc_client_half_close(struct bw_grpc_client_call *call);
 /* `finished` comes with CANCELLED, on a later turn of the loop. */
 void bw_grpc_client_cancel(struct bw_grpc_client_call *call);

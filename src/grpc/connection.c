@@ -72,9 +72,9 @@ static void schedule(struct bw_connection *connection)
     uint64_t now = bw_loop_now_ms(connection->server->loop);
     uint64_t at = next_due_ms(connection, now);
     if (at == UINT64_MAX)
-        bw_due_clear(&connection->server->due, &connection->due);
+        bw_due_timer_clear(&connection->server->due, &connection->due);
     else
-        bw_server_set_due(connection->server, &connection->due, at);
+        bw_due_timer_set(&connection->server->due, &connection->due, at);
 }
 
 static void say_final_goaway(struct bw_connection *connection)
@@ -450,8 +450,8 @@ static void on_closed(struct bw_link *link, const struct bw_error *why)
         bw_grpc_call_release(call);
     }
     connection->call_count = 0;
-    bw_due_clear(&server->due, &connection->due);
-    bw_due_unreserve(&server->due);
+    bw_due_timer_clear(&server->due, &connection->due);
+    bw_due_unreserve(&server->due.heap);
     if (connection->previous != NULL)
         connection->previous->next = connection->next;
     else
@@ -513,7 +513,7 @@ enum bw_code bw_connection_accept(struct bw_grpc_server *server, int fd, const s
         transport.ssl = bw_tls_open(server->config.tls, fd);
         ready = transport.ssl != NULL;
     }
-    if (!ready || bw_due_reserve(&server->due, NULL) != BW_OK) {
+    if (!ready || bw_due_reserve(&server->due.heap, NULL) != BW_OK) {
         bw_transport_finish(&transport);
         bw_free(connection);
         bw_free(peer);
@@ -529,7 +529,7 @@ enum bw_code bw_connection_accept(struct bw_grpc_server *server, int fd, const s
     enum bw_code code =
         bw_link_init(&connection->link, server->loop, &link_owner, server->scratch, transport, false, err);
     if (code != BW_OK) {
-        bw_due_unreserve(&server->due);
+        bw_due_unreserve(&server->due.heap);
         bw_free(connection);
         bw_free(peer);
         return code;

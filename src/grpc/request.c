@@ -31,7 +31,7 @@ static struct bw_grpc_call *allocate(struct bw_grpc_server *server)
     if (call == NULL)
         return NULL;
     call->arena = bw_arena_create(server->arena_cap_bytes);
-    if (call->arena == NULL || bw_due_reserve(&server->due, NULL) != BW_OK) {
+    if (call->arena == NULL || bw_due_reserve(&server->due.heap, NULL) != BW_OK) {
         bw_arena_destroy(call->arena);
         bw_free(call);
         return NULL;
@@ -51,7 +51,7 @@ static void deallocate(struct bw_grpc_server *server, struct bw_grpc_call *call)
         server->free_call_count++;
         return;
     }
-    bw_due_unreserve(&server->due);
+    bw_due_unreserve(&server->due.heap);
     bw_arena_destroy(call->arena);
     bw_buf_finish(&call->out);
     bw_free(call);
@@ -62,7 +62,7 @@ void bw_call_free_all(struct bw_grpc_server *server)
     while (server->free_calls != NULL) {
         struct bw_grpc_call *call = server->free_calls;
         server->free_calls = call->next;
-        bw_due_unreserve(&server->due);
+        bw_due_unreserve(&server->due.heap);
         bw_arena_destroy(call->arena);
         bw_buf_finish(&call->out);
         bw_free(call);
@@ -141,7 +141,7 @@ void bw_call_stream_closed(struct bw_grpc_call *call)
     if (call->stage == BW_CALL_GONE)
         return;
     call->stage = BW_CALL_GONE;
-    bw_due_clear(&call->server->due, &call->due);
+    bw_due_timer_clear(&call->server->due, &call->due);
     count_kept(call, 0);
     call->connection->output_bytes -= bw_response_waiting(call);
     bw_buf_clear(&call->out);
@@ -323,7 +323,7 @@ void bw_call_headers_done(struct bw_grpc_call *call)
     call->stage = BW_CALL_RUNNING;
     call->started = true;
     if (call->deadline_ms != 0)
-        bw_server_set_due(call->server, &call->due, call->deadline_ms);
+        bw_due_timer_set(&call->server->due, &call->due, call->deadline_ms);
     run(call, call->method->opened);
 }
 

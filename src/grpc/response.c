@@ -204,7 +204,7 @@ void bw_response_finish(struct bw_grpc_call *call)
 {
     call->stage = BW_CALL_ANSWERED;
     call->answered_ms = bw_loop_now_ms(call->server->loop);
-    bw_due_clear(&call->server->due, &call->due);
+    bw_due_timer_clear(&call->server->due, &call->due);
     if (call->headers_sent) {
         push(call);
         return;

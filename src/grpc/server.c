@@ -98,39 +98,15 @@ const struct bw_method_entry *bw_server_find(struct bw_grpc_server *server, stru
     return entry;
 }
 
-/* ---- time ---- */
-
-static void arm_timer(struct bw_grpc_server *server)
-{
-    uint64_t next = bw_due_next_ms(&server->due);
-    if (next == server->timer_at_ms || server->destroyed)
-        return;
-    /* A timer that fires early finds nothing due and is set again: cheaper than moving it each time the
-     * earliest deadline is met. */
-    if (server->timer_at_ms <= next && server->timer_at_ms != UINT64_MAX)
-        return;
-    server->timer_at_ms = next;
-    uint64_t now = bw_loop_now_ms(server->loop);
-    bw_timer_start(server->timer, next > now ? next - now : 0, 0);
-}
-
-void bw_server_set_due(struct bw_grpc_server *server, struct bw_due *due, uint64_t at_ms)
-{
-    bw_due_set(&server->due, due, at_ms);
-    arm_timer(server);
-}
-
-static void on_timer(void *context)
+static void stay(void *context)
 {
     struct bw_grpc_server *server = context;
-    server->timer_at_ms = UINT64_MAX;
     server->lives++;
-    struct bw_due *due;
-    while ((due = bw_due_take(&server->due, bw_loop_now_ms(server->loop))) != NULL)
-        due->fire(due);
-    if (server->due.count > 0)
-        arm_timer(server);
-    bw_server_let_go(server);
+}
+
+static void let_go(void *context)
+{
+    bw_server_let_go(context);
 }
 
 /* ---- listening ---- */
@@ -367,8 +343,10 @@ static enum bw_code build(struct bw_grpc_server *server, const struct bw_grpc_se
         code = bw_server_add_method(server, &methods[i], false, err);
     if (code != BW_OK)
         return code;
-    server->timer = bw_timer_create(server->loop, on_timer, server, err);
-    server->accept_again = server->timer ? bw_timer_create(server->loop, accept_again, server, err) : NULL;
+    code = bw_due_timer_init(&server->due, server->loop, stay, let_go, server, err);
+    if (code != BW_OK)
+        return code;
+    server->accept_again = bw_timer_create(server->loop, accept_again, server, err);
     server->drain_timer =
         server->accept_again ? bw_timer_create(server->loop, on_drain_timer, server, err) : NULL;
     if (server->drain_timer == NULL)
@@ -398,7 +376,6 @@ struct bw_grpc_server *bw_grpc_server_create(struct bw_loop *loop, const struct 
     if (server->config.tls != NULL)
         bw_grpc_tls_hold(server->config.tls);
     server->lives = 1;
-    server->timer_at_ms = UINT64_MAX;
     const struct bw_grpc_limits *limits = &server->config.limits;
     bw_bucket_init(&server->handshakes, limits->handshakes, bw_bucket_interval(limits->handshakes_per_s),
                    bw_server_now_us(server));
@@ -422,7 +399,7 @@ static void free_server(struct bw_grpc_server *server)
     }
     nghttp2_option_del(server->options);
     nghttp2_session_callbacks_del(server->callbacks);
-    bw_due_heap_finish(&server->due);
+    bw_due_timer_finish(&server->due);
     bw_free(server->scratch);
     bw_free(server->address);
     bw_grpc_tls_release(server->config.tls);
@@ -447,10 +424,10 @@ void bw_grpc_server_destroy(struct bw_grpc_server *server)
         bw_connection_drop(connection, BW_CANCELLED, "the server is shut down");
     }
     server->destroyed = true;
-    bw_timer_destroy(server->timer);
+    bw_due_timer_stop(&server->due);
     bw_timer_destroy(server->accept_again);
     bw_timer_destroy(server->drain_timer);
-    server->timer = server->accept_again = server->drain_timer = NULL;
+    server->accept_again = server->drain_timer = NULL;
     bw_server_let_go(server);
 }
 

@@ -16,7 +16,7 @@
 #define uthash_free(p, bytes) bw_free(p)
 #include <uthash.h>
 
-#include "grpc/due.h"
+#include "grpc/due_timer.h"
 #include "grpc/framing.h"
 #include "grpc/headers.h"
 #include "grpc/limits.h"
@@ -174,9 +174,7 @@ struct bw_grpc_server {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
     struct bw_link_scratch *scratch;
-    struct bw_due_heap due;
-    struct bw_timer *timer;
-    uint64_t timer_at_ms; /* UINT64_MAX: not set */
+    struct bw_due_timer due;
     struct bw_bucket handshakes;
     struct bw_listener *listener;
     struct bw_timer *accept_again;
@@ -192,8 +190,6 @@ struct bw_grpc_server {
 };
 
 const struct bw_method_entry *bw_server_find(struct bw_grpc_server *server, struct bw_view path);
-/* Sets a time of an owner in the server's heap, and the one real timer with it. */
-void bw_server_set_due(struct bw_grpc_server *server, struct bw_due *due, uint64_t at_ms);
 /* One of `lives` is over. */
 void bw_server_let_go(struct bw_grpc_server *server);
 /* A connection or call is gone: a drain may be done, a listener may accept again. */
