@@ -85,18 +85,53 @@ bool bw_filter_leg(const struct bw_snapshot *snapshot, const struct bw_constrain
                       bw_bitset_test(&snapshot->links[a], b));
 }
 
+/* Somebody of whom only the region is known is judged by all of its countries: only what holds for each
+ * holds. */
+static enum bw_verdict entry_of_region(const struct bw_place_request *request, uint32_t region,
+                                       struct bw_clause *clause)
+{
+    const struct bw_region *where = &request->snapshot->regions[region];
+    bool any_allowed = false, any_refused = where->country_count == 0;
+    for (size_t i = 0; i < where->country_count; i++) {
+        enum bw_verdict verdict = bw_constraints_entry(request->constraints, where->countries[i], clause);
+        any_allowed = any_allowed || verdict == BW_ALLOWED;
+        any_refused = any_refused || verdict != BW_ALLOWED;
+    }
+    if (!any_refused)
+        return BW_ALLOWED;
+    /* All refused alike is a refusal of the place; a mixture is a place not known well enough. */
+    if (where->country_count > 0 && !any_allowed)
+        return BW_DENIED;
+    return bw_constraints_entry(request->constraints, NULL, clause);
+}
+
+static uint32_t connector_door(const struct bw_place_request *request, enum bw_connector connector,
+                               struct bw_clause *clause)
+{
+    const struct bw_constraints *constraints = request->constraints;
+    if (!(constraints->connectors & BW_CONNECTOR_BIT(connector))) {
+        (void)bw_constraints_connector_clause(constraints, connector, clause);
+        return BW_REASON_BIT(BW_REASON_CONNECTOR_FORBIDDEN);
+    }
+    bool e2ee = request->mode == BW_MODE_SET_E2EE || constraints->modes == BW_MODE_SET_E2EE;
+    if (!e2ee || constraints->connectors_as_endpoints)
+        return 0;
+    (void)bw_constraints_mode_clause(constraints, BW_MODE_SET_HOP, clause);
+    return BW_REASON_BIT(BW_REASON_CONNECTOR_FORBIDDEN);
+}
+
 uint32_t bw_filter_door(const struct bw_place_request *request, const struct bw_participant *participant,
                         struct bw_clause *clause)
 {
     uint32_t reasons = 0;
     struct bw_clause found = {.level = BW_LEVEL_PLATFORM};
     if (participant->is_connector) {
-        if (!(request->constraints->connectors & BW_CONNECTOR_BIT(participant->connector))) {
-            reasons |= BW_REASON_BIT(BW_REASON_CONNECTOR_FORBIDDEN);
-            (void)bw_constraints_connector_clause(request->constraints, participant->connector, &found);
-        }
+        reasons = connector_door(request, participant->connector, &found);
     } else {
-        enum bw_verdict verdict = bw_constraints_entry(request->constraints, participant->place, &found);
+        bool by_region = participant->place == NULL && participant->region != BW_NO_REGION;
+        enum bw_verdict verdict =
+            by_region ? entry_of_region(request, participant->region, &found)
+                      : bw_constraints_entry(request->constraints, participant->place, &found);
         if (verdict != BW_ALLOWED)
             reasons |= BW_REASON_BIT(BW_REASON_ENTRY_COUNTRY);
         if (verdict == BW_UNKNOWN_PLACE)

@@ -46,7 +46,7 @@ extern const struct bw_weights bw_weights_default;
 
 struct bw_participant {
     const char *id;    /* for traces; may be NULL */
-    const char *place; /* ISO code, NULL unknown */
+    const char *place; /* ISO code, NULL unknown: then judged by all countries of the region */
     uint32_t region;   /* BW_NO_REGION: unknown */
     bool is_connector; /* then only relays that offer `connector` serve it */
     enum bw_connector connector;
@@ -66,6 +66,9 @@ struct bw_place_request {
     const struct bw_constraints *constraints; /* compiled over the snapshot's facts */
     const struct bw_weights *weights;         /* NULL: defaults */
     struct bw_id meeting;
+    /* What the meeting is in, BW_MODE_SET_E2EE or BW_MODE_SET_HOP; 0: not decided. Connectors are refused in
+     * e2ee unless policy admits them as endpoints. */
+    uint32_t mode;
     uint32_t cap_per_relay; /* of this meeting; 0: none */
     const struct bw_open_relay *open;
     size_t open_count;
@@ -130,7 +133,7 @@ struct bw_refused_participant {
 };
 
 struct bw_plan {
-    bool placed;                 /* everybody who may join has a relay */
+    bool placed;                 /* somebody has a relay; refused says who has none */
     const uint32_t *assignments; /* per participant, BW_NO_RELAY for the refused */
     const uint32_t *relays;      /* used ones, ascending */
     size_t relay_count;
@@ -142,7 +145,7 @@ struct bw_plan {
 };
 
 /* Places (or re-places) a whole meeting. request->open counts participants that stay where they are, besides
- * those given. When no set of relays can carry everyone, placed is false and everyone is in `refused`. */
+ * those given. As many as can be are placed; the others are in `refused`, in order, each with the reasons. */
 BW_MUST_USE enum bw_code bw_place_plan(const struct bw_place_request *request,
                                        const struct bw_participant *participants, size_t count,
                                        struct bw_arena *arena, struct bw_plan *plan,

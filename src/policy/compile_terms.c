@@ -184,8 +184,8 @@ enum bw_code bw_compile_terms(struct bw_compile *compile, struct bw_error *err)
     out->on_policy_change = BW_CHANGE_EVICT;
     if (out->drain_ms > 0)
         out->on_policy_change = out->drain_ms == BW_UNSTATED_MS ? BW_CHANGE_KEEP : BW_CHANGE_DRAIN;
-    if (out->suites == 0)
-        out->modes &= ~(uint32_t)BW_MODE_SET_E2EE | (out->modes == BW_MODE_SET_E2EE ? BW_MODE_SET_E2EE : 0);
+    if (out->suites == 0 && (out->modes & BW_MODE_SET_HOP))
+        out->modes = BW_MODE_SET_HOP;
     out->prefers_e2ee =
         (out->modes & BW_MODE_SET_E2EE) && (terms.prefers_e2ee || !(out->modes & BW_MODE_SET_HOP));
     out->stated = where;

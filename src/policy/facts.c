@@ -7,91 +7,10 @@
 #include "base/alloc.h"
 #include "base/arena.h"
 #include "base/check.h"
-#include "crypto/hash.h"
+#include "policy/facts_internal.h"
 #include "policy/territory.h"
 
 enum { FACTS_BYTES_MAX = 512 << 20 };
-
-/* While columns are collected: one (value, node) pair for each attribute a node has. */
-struct pair {
-    const char *value;
-    uint32_t node;
-};
-
-struct pairs {
-    struct bw_arena *arena;
-    struct pair *items;
-    size_t count, cap;
-    bool failed;
-};
-
-static void add_pair(struct pairs *pairs, const char *value, size_t node)
-{
-    if (pairs->failed)
-        return;
-    if (pairs->count == pairs->cap) {
-        size_t cap = pairs->cap == 0 ? 64 : pairs->cap * 2;
-        struct pair *grown = bw_realloc(pairs->items, cap * sizeof *grown);
-        if (grown == NULL) {
-            pairs->failed = true;
-            return;
-        }
-        pairs->items = grown;
-        pairs->cap = cap;
-    }
-    pairs->items[pairs->count++] = (struct pair){.value = value, .node = (uint32_t)node};
-}
-
-static int compare_pairs(const void *a, const void *b)
-{
-    return strcmp(((const struct pair *)a)->value, ((const struct pair *)b)->value);
-}
-
-/* Turns the pairs into sorted columns and forgets them, ready for the next attribute. */
-static bool take_columns(struct pairs *pairs, size_t node_count, struct bw_fact_columns *columns)
-{
-    if (pairs->failed)
-        return false;
-    if (pairs->count > 1)
-        qsort(pairs->items, pairs->count, sizeof *pairs->items, compare_pairs);
-    size_t distinct = 0;
-    for (size_t i = 0; i < pairs->count; i++)
-        if (i == 0 || compare_pairs(&pairs->items[i - 1], &pairs->items[i]) != 0)
-            distinct++;
-    struct bw_fact_column *items = bw_arena_zalloc(pairs->arena, distinct, sizeof *items);
-    if (items == NULL)
-        return false;
-    size_t at = 0;
-    for (size_t i = 0; i < pairs->count; i++) {
-        if (i == 0 || compare_pairs(&pairs->items[i - 1], &pairs->items[i]) != 0) {
-            items[at].value = pairs->items[i].value;
-            items[at].place = BW_TERRITORY_NONE;
-            if (!bw_bitset_init(&items[at].nodes, pairs->arena, node_count))
-                return false;
-            at++;
-        }
-        bw_bitset_set(&items[at - 1].nodes, pairs->items[i].node);
-    }
-    *columns = (struct bw_fact_columns){.items = items, .count = distinct};
-    pairs->count = 0;
-    return true;
-}
-
-static uint16_t place_index(const char *place)
-{
-    uint16_t index = BW_TERRITORY_NONE;
-    return bw_territory_find(bw_view_str(place), &index) ? index : BW_TERRITORY_NONE;
-}
-
-/* The same for attributes that are places: each column also gets its place's index. */
-static bool take_place_columns(struct pairs *pairs, size_t node_count, struct bw_fact_columns *columns)
-{
-    if (!take_columns(pairs, node_count, columns))
-        return false;
-    for (size_t i = 0; i < columns->count; i++)
-        columns->items[i].place = place_index(columns->items[i].value);
-    return true;
-}
 
 static bool copy_text(struct bw_arena *arena, const char **text)
 {
@@ -130,17 +49,16 @@ static bool copy_certifications(struct bw_arena *arena, const struct bw_certific
     return true;
 }
 
-static bool copy_operator(struct bw_arena *arena, struct bw_operator_facts *operator)
+static bool copy_operator(struct bw_arena *arena, struct bw_operator_facts *by)
 {
-    return copy_text(arena, &operator->name) &&
-           copy_texts(arena, &operator->jurisdictions, operator->jurisdiction_count);
+    return copy_text(arena, &by->name) && copy_texts(arena, &by->jurisdictions, by->jurisdiction_count);
 }
 
 static bool copy_relay(struct bw_arena *arena, struct bw_relay_facts *relay)
 {
     return copy_text(arena, &relay->name) && copy_text(arena, &relay->site) &&
            copy_text(arena, &relay->region) && copy_text(arena, &relay->place) &&
-           copy_operator(arena, &relay->operator) &&
+           copy_operator(arena, &relay->operated_by) &&
            copy_certifications(arena, &relay->certifications, relay->certification_count) &&
            copy_texts(arena, &relay->tenants, relay->tenant_count) &&
            copy_texts(arena, &relay->stores, relay->store_count);
@@ -149,7 +67,7 @@ static bool copy_relay(struct bw_arena *arena, struct bw_relay_facts *relay)
 static bool copy_cell(struct bw_arena *arena, struct bw_cell_facts *cell)
 {
     return copy_text(arena, &cell->name) && copy_text(arena, &cell->place) &&
-           copy_operator(arena, &cell->operator) &&
+           copy_operator(arena, &cell->operated_by) &&
            copy_certifications(arena, &cell->certifications, cell->certification_count);
 }
 
@@ -213,17 +131,18 @@ static enum bw_code check_name(const char *what, const char *name, struct bw_err
 static enum bw_code check_place(const char *what, const char *name, const char *role, const char *place,
                                 struct bw_error *err)
 {
-    if (place == NULL || place_index(place) != BW_TERRITORY_NONE)
+    uint16_t index;
+    if (place == NULL || bw_territory_find(bw_view_str(place), &index))
         return BW_OK;
     return bw_fail(err, BW_INVALID_ARGUMENT, NULL, "%s %s: %s \"%s\" is not an ISO 3166 code", what, name,
                    role, place);
 }
 
-static enum bw_code check_operator(const char *what, const char *name,
-                                   const struct bw_operator_facts *operator, struct bw_error * err)
+static enum bw_code check_operator(const char *what, const char *name, const struct bw_operator_facts *by,
+                                   struct bw_error *err)
 {
-    for (size_t i = 0; i < operator->jurisdiction_count; i++) {
-        enum bw_code code = check_place(what, name, "jurisdiction", operator->jurisdictions[i], err);
+    for (size_t i = 0; i < by->jurisdiction_count; i++) {
+        enum bw_code code = check_place(what, name, "jurisdiction", by->jurisdictions[i], err);
         if (code != BW_OK)
             return code;
     }
@@ -242,7 +161,7 @@ static enum bw_code check_input(const struct bw_relay_facts *relays, size_t rela
         if (code == BW_OK)
             code = check_place("relay", relay->name, "place", relay->place, err);
         if (code == BW_OK)
-            code = check_operator("relay", relay->name, &relay->operator, err);
+            code = check_operator("relay", relay->name, &relay->operated_by, err);
         for (size_t s = 0; code == BW_OK && s < relay->store_count; s++)
             code = check_place("relay", relay->name, "store", relay->stores[s], err);
         if (code != BW_OK)
@@ -253,7 +172,7 @@ static enum bw_code check_input(const struct bw_relay_facts *relays, size_t rela
         if (code == BW_OK)
             code = check_place("cell", cells[i].name, "place", cells[i].place, err);
         if (code == BW_OK)
-            code = check_operator("cell", cells[i].name, &cells[i].operator, err);
+            code = check_operator("cell", cells[i].name, &cells[i].operated_by, err);
         if (code != BW_OK)
             return code;
     }
@@ -276,174 +195,6 @@ static enum bw_code check_unique(const struct bw_facts *facts, struct bw_error *
         if (strcmp(facts->cells[i - 1].name, facts->cells[i].name) == 0)
             return bw_fail(err, BW_INVALID_ARGUMENT, NULL, "two cells are named %s", facts->cells[i].name);
     return BW_OK;
-}
-
-/* The one spelling of a place that check_input has let through. */
-static const char *canonical(const char *place)
-{
-    return bw_territory_code(place_index(place));
-}
-
-static void add_operator(struct pairs *pairs, struct bw_facts *facts,
-                         const struct bw_operator_facts *operator, size_t node)
-{
-    for (size_t i = 0; i < operator->jurisdiction_count; i++)
-        add_pair(pairs, canonical(operator->jurisdictions[i]), node);
-    if (operator->jurisdiction_count == 0)
-        bw_bitset_set(&facts->jurisdiction_unknown, node);
-}
-
-static void add_place(struct pairs *pairs, struct bw_bitset *unknown, const char *place, size_t node)
-{
-    if (place == NULL)
-        bw_bitset_set(unknown, node);
-    else
-        add_pair(pairs, canonical(place), node);
-}
-
-static bool build_places(struct bw_facts *facts, struct pairs *pairs)
-{
-    for (size_t i = 0; i < facts->relay_count; i++)
-        add_place(pairs, &facts->place_unknown, facts->relays[i].place, i);
-    for (size_t i = 0; i < facts->cell_count; i++)
-        add_place(pairs, &facts->place_unknown, facts->cells[i].place, facts->relay_count + i);
-    if (!take_place_columns(pairs, facts->node_count, &facts->places))
-        return false;
-    for (size_t i = 0; i < facts->relay_count; i++) {
-        if (facts->relays[i].site == NULL)
-            bw_bitset_set(&facts->site_unknown, i);
-        else
-            add_pair(pairs, facts->relays[i].site, i);
-    }
-    return take_columns(pairs, facts->node_count, &facts->sites);
-}
-
-static bool build_attestations(struct bw_facts *facts, struct pairs *pairs)
-{
-    for (size_t i = 0; i < facts->relay_count; i++)
-        add_operator(pairs, facts, &facts->relays[i].operator, i);
-    for (size_t i = 0; i < facts->cell_count; i++)
-        add_operator(pairs, facts, &facts->cells[i].operator, facts->relay_count + i);
-    if (!take_place_columns(pairs, facts->node_count, &facts->jurisdictions))
-        return false;
-    for (size_t i = 0; i < facts->relay_count; i++)
-        for (size_t c = 0; c < facts->relays[i].certification_count; c++)
-            add_pair(pairs, facts->relays[i].certifications[c].name, i);
-    for (size_t i = 0; i < facts->cell_count; i++)
-        for (size_t c = 0; c < facts->cells[i].certification_count; c++)
-            add_pair(pairs, facts->cells[i].certifications[c].name, facts->relay_count + i);
-    return take_columns(pairs, facts->node_count, &facts->certifications);
-}
-
-static bool build_services(struct bw_facts *facts, struct pairs *pairs)
-{
-    for (size_t i = 0; i < facts->relay_count; i++) {
-        const struct bw_relay_facts *relay = &facts->relays[i];
-        for (size_t t = 0; t < relay->tenant_count; t++)
-            add_pair(pairs, relay->tenants[t], i);
-        if (relay->tenant_count == 0)
-            bw_bitset_set(&facts->all_tenants, i);
-        for (unsigned kind = 0; kind < BW_CONNECTOR_COUNT; kind++)
-            if (relay->connectors & BW_CONNECTOR_BIT(kind))
-                bw_bitset_set(&facts->offers[kind], i);
-    }
-    bw_bitset_or(&facts->all_tenants, &facts->cell_nodes);
-    if (!take_columns(pairs, facts->node_count, &facts->tenants))
-        return false;
-    for (size_t i = 0; i < facts->relay_count; i++) {
-        const struct bw_relay_facts *relay = &facts->relays[i];
-        for (size_t s = 0; s < relay->store_count; s++)
-            add_pair(pairs, canonical(relay->stores[s]), i);
-        if (!relay->stores_known)
-            bw_bitset_set(&facts->stores_unknown, i);
-    }
-    return take_place_columns(pairs, facts->node_count, &facts->stores);
-}
-
-static bool build(struct bw_facts *facts)
-{
-    struct bw_bitset *masks[] = {
-        &facts->relay_nodes,          &facts->cell_nodes,     &facts->place_unknown, &facts->site_unknown,
-        &facts->jurisdiction_unknown, &facts->stores_unknown, &facts->all_tenants,
-    };
-    for (size_t i = 0; i < BW_ARRAY_LEN(masks); i++)
-        if (!bw_bitset_init(masks[i], facts->arena, facts->node_count))
-            return false;
-    for (size_t i = 0; i < BW_CONNECTOR_COUNT; i++)
-        if (!bw_bitset_init(&facts->offers[i], facts->arena, facts->node_count))
-            return false;
-    for (size_t i = 0; i < facts->node_count; i++)
-        bw_bitset_set(i < facts->relay_count ? &facts->relay_nodes : &facts->cell_nodes, i);
-    struct pairs pairs = {.arena = facts->arena};
-    bool ok =
-        build_places(facts, &pairs) && build_attestations(facts, &pairs) && build_services(facts, &pairs);
-    bw_free(pairs.items);
-    return ok;
-}
-
-static void hash_number(struct bw_sha256 *hash, uint64_t number)
-{
-    uint8_t bytes[8];
-    struct bw_writer w = bw_writer_of(bytes, sizeof bytes);
-    bw_write_u64(&w, number);
-    bw_sha256_update(hash, bytes, sizeof bytes);
-}
-
-/* Length first, so that no two sequences of texts read alike; an absent text differs from an empty one. */
-static void hash_text(struct bw_sha256 *hash, const char *text)
-{
-    hash_number(hash, text == NULL ? UINT64_MAX : strlen(text));
-    if (text != NULL)
-        bw_sha256_update(hash, text, strlen(text));
-}
-
-static void hash_texts(struct bw_sha256 *hash, const char *const *texts, size_t count)
-{
-    hash_number(hash, count);
-    for (size_t i = 0; i < count; i++)
-        hash_text(hash, texts[i]);
-}
-
-static void hash_attested(struct bw_sha256 *hash, const struct bw_operator_facts *operator,
-                          const struct bw_certification * certifications, size_t count)
-{
-    hash_text(hash, operator->name);
-    hash_texts(hash, operator->jurisdictions, operator->jurisdiction_count);
-    hash_number(hash, count);
-    for (size_t i = 0; i < count; i++) {
-        hash_text(hash, certifications[i].name);
-        hash_number(hash, certifications[i].expires_ms);
-    }
-}
-
-static void hash_facts(struct bw_facts *facts)
-{
-    struct bw_sha256 hash;
-    bw_sha256_init(&hash);
-    hash_number(&hash, facts->relay_count);
-    for (size_t i = 0; i < facts->relay_count; i++) {
-        const struct bw_relay_facts *relay = &facts->relays[i];
-        hash_text(&hash, relay->name);
-        hash_number(&hash, relay->number);
-        hash_text(&hash, relay->site);
-        hash_text(&hash, relay->region);
-        hash_text(&hash, relay->place);
-        hash_attested(&hash, &relay->operator, relay->certifications, relay->certification_count);
-        hash_number(&hash, (uint64_t)relay->media << 32 | relay->cascade);
-        hash_texts(&hash, relay->tenants, relay->tenant_count);
-        hash_number(&hash, (uint64_t)relay->connectors << 32 | relay->far_leg);
-        hash_number(&hash, relay->stores_known);
-        hash_texts(&hash, relay->stores, relay->store_count);
-        hash_number(&hash, relay->version);
-    }
-    hash_number(&hash, facts->cell_count);
-    for (size_t i = 0; i < facts->cell_count; i++) {
-        const struct bw_cell_facts *cell = &facts->cells[i];
-        hash_text(&hash, cell->name);
-        hash_text(&hash, cell->place);
-        hash_attested(&hash, &cell->operator, cell->certifications, cell->certification_count);
-    }
-    bw_sha256_final(&hash, facts->hash);
 }
 
 enum bw_code bw_facts_create(const struct bw_relay_facts *relays, size_t relay_count,
@@ -469,13 +220,13 @@ enum bw_code bw_facts_create(const struct bw_relay_facts *relays, size_t relay_c
         code = bw_fail_memory(err);
     if (code == BW_OK)
         code = check_unique(fresh, err);
-    if (code == BW_OK && !build(fresh))
+    if (code == BW_OK && !bw_facts_transpose(fresh))
         code = bw_fail_memory(err);
     if (code != BW_OK) {
         bw_arena_destroy(arena);
         return code;
     }
-    hash_facts(fresh);
+    bw_facts_digest(fresh);
     *facts = fresh;
     return BW_OK;
 }

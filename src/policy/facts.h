@@ -45,7 +45,7 @@ struct bw_relay_facts {
     const char *site;
     const char *region; /* where the network thinks it is; NULL unknown */
     const char *place;
-    struct bw_operator_facts operator;
+    struct bw_operator_facts operated_by;
     const struct bw_certification *certifications;
     size_t certification_count;
     enum bw_media media;
@@ -63,7 +63,7 @@ struct bw_relay_facts {
 struct bw_cell_facts {
     const char *name;
     const char *place;
-    struct bw_operator_facts operator;
+    struct bw_operator_facts operated_by;
     const struct bw_certification *certifications;
     size_t certification_count;
 };
