@@ -31,10 +31,9 @@ static void wrong_kind(struct bw_decode *d, const struct bw_yaml_node *node, con
                     kind_name(node));
 }
 
-static bool out_of_memory(struct bw_decode *d)
+static void out_of_memory(struct bw_decode *d)
 {
     d->diags->out_of_memory = true;
-    return false;
 }
 
 bool bw_decode_scalar(struct bw_decode *d, const struct bw_yaml_node *node, const char *what, bool code,
@@ -193,32 +192,47 @@ static void list_words(const char *const *names, struct bw_buf *out)
     }
 }
 
-static void decode_enum(struct bw_decode *d, const struct bw_field *field, const struct bw_yaml_node *node,
-                        struct bw_yaml_number *out)
+static bool find_word(const struct bw_field *field, struct bw_view text, uint64_t *index)
+{
+    for (size_t i = 0; field->names[i]; i++)
+        if (bw_view_equal_str(text, field->names[i])) {
+            *index = i;
+            return true;
+        }
+    return false;
+}
+
+static void report_word(struct bw_decode *d, const struct bw_field *field, const struct bw_yaml_node *node,
+                        const char *expected)
 {
     struct bw_view text;
     struct bw_suggest suggest;
-    struct bw_buf words = {0};
-    list_words(field->names, &words);
-    const char *expected = words.failed ? "one of the accepted words" : bw_buf_cstr(&words);
-    expected = expected ? expected : "one of the accepted words";
-    if (!bw_decode_scalar(d, node, expected, true, &text)) {
-        bw_buf_finish(&words);
+    if (!bw_decode_scalar(d, node, expected, true, &text))
         return;
-    }
     bw_suggest_start(&suggest, text);
-    for (size_t i = 0; field->names[i]; i++) {
-        if (bw_view_equal_str(text, field->names[i])) {
-            *out = (struct bw_yaml_number){node->at, i};
-            bw_buf_finish(&words);
-            return;
-        }
+    for (size_t i = 0; field->names[i]; i++)
         bw_suggest_offer(&suggest, field->names[i]);
-    }
     struct bw_diag *diag = bw_diag_add(d->diags, d->source, BW_P_BAD_ENUM, node->at, "\"%.*s\" is not %s",
                                        (int)text.len, (const char *)text.data, expected);
     if (suggest.best)
         bw_diag_fix(d->diags, diag, BW_FIX_REPLACE, "%s", suggest.best);
+}
+
+static void decode_enum(struct bw_decode *d, const struct bw_field *field, const struct bw_yaml_node *node,
+                        struct bw_yaml_number *out)
+{
+    uint64_t index;
+    if (node->kind == BW_YAML_SCALAR && find_word(field, node->text, &index)) {
+        *out = (struct bw_yaml_number){node->at, index};
+        return;
+    }
+    struct bw_buf words = {0};
+    list_words(field->names, &words);
+    const char *expected = bw_buf_cstr(&words);
+    if (expected)
+        report_word(d, field, node, expected);
+    else
+        out_of_memory(d);
     bw_buf_finish(&words);
 }
 
