@@ -1,5 +1,6 @@
 #include "store/pg.h"
 
+#include <poll.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -117,11 +118,23 @@ enum bw_code bw_pg_exec(PGconn *connection, const char *sql, struct bw_pg_params
     return code;
 }
 
+/* A server that was stopped has said so on the socket: notice before sending, while it is harmless. The
+ * farewell comes before the end of the stream, so reading once is not enough. */
+static bool alive(PGconn *connection)
+{
+    for (int i = 0; i < 4; i++) {
+        struct pollfd ready = {.fd = PQsocket(connection), .events = POLLIN};
+        if (poll(&ready, 1, 0) <= 0)
+            break;
+        if (PQconsumeInput(connection) == 0)
+            return false;
+    }
+    return PQstatus(connection) == CONNECTION_OK;
+}
+
 enum bw_code bw_pg_connection(struct bw_store_db *db, PGconn **connection, struct bw_error *err)
 {
-    /* A server that was restarted has said so on the socket: notice before sending, while it is harmless. */
-    if (db->connection != NULL &&
-        (PQconsumeInput(db->connection) == 0 || PQstatus(db->connection) != CONNECTION_OK)) {
+    if (db->connection != NULL && !alive(db->connection)) {
         PQfinish(db->connection);
         db->connection = NULL;
     }
