@@ -12,19 +12,23 @@ static const char *const section_names[] = {
 static const struct bw_field section_item = {
     .type = BW_FIELD_ENUM, BW_ITEM(struct bw_yaml_number), .names = section_names};
 
-#define SECTION(type_, member_, key_, table_, flags_)                                                        \
+#define SECTION(type_, member_, key_, table_, flags_, doc_)                                                  \
     {                                                                                                        \
         .key = key_, .type = BW_FIELD_MAP, BW_AT(type_, member_), .table = &table_, .flags = flags_,         \
-        .doc = "See " key_ "."                                                                               \
+        .doc = doc_                                                                                          \
     }
 #define SECTIONS(type_)                                                                                      \
-    SECTION(type_, sections.residency, "residency", bw_document_residency_table, 0),                         \
-        SECTION(type_, sections.entry, "entry", bw_document_entry_table, 0),                                 \
-        SECTION(type_, sections.transit, "transit", bw_document_transit_table, 0),                           \
-        SECTION(type_, sections.e2ee, "e2ee", bw_document_e2ee_table, 0),                                    \
-        SECTION(type_, sections.connectors, "connectors", bw_document_connectors_table, 0),                  \
-        SECTION(type_, sections.keys, "keys", bw_document_keys_table, BW_FIELD_LATER),                       \
-        SECTION(type_, sections.guests, "guests", bw_document_guests_table, 0),                              \
+    SECTION(type_, sections.residency, "residency", bw_document_residency_table, 0,                          \
+            "Where data rests and for how long."),                                                           \
+        SECTION(type_, sections.entry, "entry", bw_document_entry_table, 0, "Who may join from where."),     \
+        SECTION(type_, sections.transit, "transit", bw_document_transit_table, 0,                            \
+                "Where media may pass and under whose law."),                                                \
+        SECTION(type_, sections.e2ee, "e2ee", bw_document_e2ee_table, 0, "End-to-end encryption."),          \
+        SECTION(type_, sections.connectors, "connectors", bw_document_connectors_table, 0,                   \
+                "Participants that need plaintext: telephones, recorders, streams."),                        \
+        SECTION(type_, sections.keys, "keys", bw_document_keys_table, BW_FIELD_LATER,                        \
+                "Keys of the customer's own."),                                                              \
+        SECTION(type_, sections.guests, "guests", bw_document_guests_table, 0, "People of other tenants."),  \
     {                                                                                                        \
         .key = "lock", .type = BW_FIELD_LIST, BW_AT(type_, sections.lock), .item = &section_item,            \
         .max = BW_SECTION_COUNT, .doc = "Sections that no level below may state anything about."             \
@@ -182,7 +186,7 @@ static const struct bw_field parent_fields[] = {
      .min = 71,
      .max = 71,
      .flags = BW_FIELD_REQUIRED | BW_FIELD_ONE_LINE,
-     .doc = "sha256:… of the parent's signed constraint set."},
+     .doc = "sha256:... of the parent's signed constraint set."},
 };
 static const struct bw_field_table parent_table = TABLE(
     "parent", "The tenant whose constraint set is the first level.", parent_fields, struct bw_policy_parent);

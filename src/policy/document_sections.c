@@ -27,7 +27,7 @@ static bool is_cell_or_all(struct bw_view text)
 }
 static const struct bw_grammar cell_grammar = {
     .what = "a cell's name (a-z, 0-9 and -) or \"*\"",
-    .pattern = "^([a-z0-9][a-z0-9-]{0,62}|\\\\*)$",
+    .pattern = "^([a-z0-9][a-z0-9-]{0,62}|\\*)$",
     .accepts = is_cell_or_all,
     .code = true,
 };

@@ -42,6 +42,7 @@
     X(NOT_SUPPORTED_YET, 52, ERROR, "not supported yet")                                                     \
     X(LOOKS_BOOLEAN, 53, WARNING, "other YAML readers take this for true or false")                          \
     X(REPEATED_VALUE, 54, WARNING, "a value is listed twice")                                                \
+    X(KEYS_EXCLUDE, 55, ERROR, "two keys that exclude each other")                                           \
     X(UNKNOWN_TERRITORY, 100, ERROR, "not an ISO 3166 code, a group or a site")                              \
     X(WITHDRAWN_CODE, 101, ERROR, "a code that ISO 3166 has withdrawn")                                      \
     X(UNKNOWN_PIN, 102, ERROR, "no version of the group at that date")                                       \

@@ -224,9 +224,6 @@ static void start_document(struct reading *r, const yaml_event_t *event)
         return;
     }
     r->started = true;
-    if (event->data.document_start.version_directive ||
-        event->data.document_start.tag_directives.start != event->data.document_start.tag_directives.end)
-        bw_diag_add(r->diags, r->source, BW_P_DIRECTIVE, at, "directives (%%YAML, %%TAG) are not used here");
 }
 
 static void take(struct reading *r, const yaml_event_t *event)
@@ -329,6 +326,25 @@ static void read_events(struct reading *r)
     }
 }
 
+/* Directives are refused before libyaml sees them: it compares every %TAG with all before it, so that a file
+ * of them costs seconds. A line that begins with % is nothing else at the top of a document. */
+static bool refuse_directives(const struct bw_source *source, struct bw_diags *diags)
+{
+    struct bw_view text = source->text;
+    struct bw_pos at = {1, 1, 1};
+    for (size_t i = bw_text_bom(text); i < text.len; at.line++) {
+        if (text.data[i] == '%') {
+            bw_diag_add(diags, source, BW_P_DIRECTIVE, at, "directives (%%YAML, %%TAG) are not used here");
+            return true;
+        }
+        const uint8_t *end = memchr(text.data + i, '\n', text.len - i);
+        if (!end)
+            break;
+        i = (size_t)(end - text.data) + 1;
+    }
+    return false;
+}
+
 struct bw_yaml_node *bw_yaml_read(const struct bw_source *source, struct bw_arena *arena,
                                   struct bw_diags *diags, struct bw_yaml_stats *stats)
 {
@@ -339,7 +355,7 @@ struct bw_yaml_node *bw_yaml_read(const struct bw_source *source, struct bw_aren
                     "%zu bytes; a document has at most %d", source->text.len, BW_YAML_MAX_BYTES);
         return NULL;
     }
-    if (!bw_text_check(source, diags))
+    if (!bw_text_check(source, diags) || refuse_directives(source, diags))
         return NULL;
     if (!yaml_parser_initialize(&r.parser)) {
         diags->out_of_memory = true;

@@ -113,7 +113,8 @@ bool bw_text_check(const struct bw_source *source, struct bw_diags *diags)
         bw_diag_add(diags, source, BW_P_ENCODING, pos, "the file is UTF-16; save it as UTF-8");
         return false;
     }
-    for (size_t at = bw_text_bom(text), bytes; at < text.len; at += bytes) {
+    for (size_t at = bw_text_bom(text), bytes; at < text.len && diags->errors - errors < BW_DIAGS_MAX;
+         at += bytes) {
         uint8_t plain = text.data[at];
         if (plain >= 0x20 && plain < 0x7f) {
             bytes = 1;

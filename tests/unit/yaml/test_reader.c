@@ -72,6 +72,7 @@ static void directives_are_refused(void **state)
     (void)state;
     REFUSED("%YAML 1.1\n---\na: 1\n", BW_P_DIRECTIVE, 1, 1);
     REFUSED("%TAG ! tag:x,2000:\n---\na: 1\n", BW_P_DIRECTIVE, 1, 1);
+    REFUSED("# many of them cost libyaml seconds\n%TAG !a! x\n%TAG !b! x\n", BW_P_DIRECTIVE, 2, 1);
 }
 
 static void several_documents_are_refused(void **state)
@@ -227,6 +228,21 @@ static void encoding_errors_have_their_place(void **state)
     REFUSED("caf\xc3\xa9: \xc3\n", BW_P_ENCODING, 1, 7); /* cut short */
     REFUSED("a: \xc0\xaf\n", BW_P_ENCODING, 1, 4 + 0);   /* overlong: the first byte already */
     REFUSED("a: \xed\xa0\x80", BW_P_ENCODING, 1, 4);     /* a surrogate: three bad bytes */
+}
+
+static void a_file_that_is_no_text_is_not_reported_to_its_end(void **state)
+{
+    (void)state;
+    enum { LINES = 50000 };
+    char *text = malloc(2 * LINES);
+    for (size_t i = 0; i < LINES; i++)
+        memcpy(text + 2 * i, "\xff\n", 2);
+    struct reading r;
+    reading_of(&r, text, 2 * LINES);
+    assert_null(r.root);
+    assert_int_equal(r.diags.errors, BW_DIAGS_MAX);
+    reading_finish(&r);
+    free(text);
 }
 
 static void utf16_is_refused_by_name(void **state)
@@ -402,6 +418,7 @@ int main(void)
         cmocka_unit_test(too_many_keys_are_refused_early),
         cmocka_unit_test(a_long_scalar_is_refused),
         cmocka_unit_test(encoding_errors_have_their_place),
+        cmocka_unit_test(a_file_that_is_no_text_is_not_reported_to_its_end),
         cmocka_unit_test(utf16_is_refused_by_name),
         cmocka_unit_test(a_byte_order_mark_shifts_no_column),
         cmocka_unit_test(crlf_counts_as_one_line_end),
