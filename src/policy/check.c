@@ -71,7 +71,6 @@ static void check_group(const struct bw_policy_checking *c, const struct bw_poli
         .sections = &group->sections,
         .what = user ? "user level " : "group ",
         .name = group->name.text.data ? group->name.text : bw_view_str("(unnamed)"),
-        .at = group->at,
         .attended = group->applies.value == BW_APPLIES_ATTENDED,
     };
     bw_document_check_level(c, &level);
@@ -201,7 +200,6 @@ void bw_document_check_whole(const struct bw_policy_checking *c)
     const struct bw_policy_checked_level top = {
         .sections = &doc->sections,
         .what = meeting ? "the meeting" : "the organisation",
-        .at = doc->at,
         .organisation = !meeting,
         .meeting = meeting,
     };

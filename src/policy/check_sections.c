@@ -1,38 +1,49 @@
 /* One level of a document: what it must say, what it cannot say, and what contradicts itself. */
+#include <string.h>
+
+#include "base/check.h"
 #include "policy/document_internal.h"
 
-/* `section` of the level is stated without `key`, or not at all. */
-static void must_state(const struct bw_policy_checking *c, const struct bw_policy_checked_level *level,
-                       struct bw_pos section_at, struct bw_pos value_at, const char *path, const char *inner,
-                       const char *whole)
+/* Something stands at the path ("entry.allow"), however wrong: then that has been reported already. */
+static bool attempted(const struct bw_yaml_node *node, const char *path)
 {
-    if (value_at.line)
+    char key[64];
+    for (;;) {
+        size_t len = strcspn(path, ".");
+        BW_CHECK(len < sizeof(key));
+        memcpy(key, path, len);
+        key[len] = 0;
+        node = bw_yaml_get(node, key);
+        if (!node || node->kind != BW_YAML_MAP || path[len] == 0)
+            return node != NULL;
+        path += len + 1;
+    }
+}
+
+/* inner is what to add to the section, whole what to add when the section is not there. */
+static void must_state(const struct bw_policy_checking *c, struct bw_pos section_at, const char *path,
+                       const char *inner, const char *whole)
+{
+    if (attempted(c->root, path))
         return;
     struct bw_diag *diag = bw_diag_add(
-        c->diags, c->source, BW_P_MUST_BE_STATED, section_at.line ? section_at : level->at,
+        c->diags, c->source, BW_P_MUST_BE_STATED, section_at.line ? section_at : c->doc->at,
         "the organisation must state %s: below it, what is not stated is the organisation's", path);
     bw_diag_fix(c->diags, diag, BW_FIX_INSERT, "%s", section_at.line ? inner : whole);
 }
 
-static void check_required(const struct bw_policy_checking *c, const struct bw_policy_checked_level *level)
+static void check_required(const struct bw_policy_checking *c, const struct bw_policy_sections *s)
 {
-    const struct bw_policy_sections *s = level->sections;
-    const struct bw_policy_operators *operators = &s->transit.operators;
-    must_state(c, level, s->residency.at, s->residency.at_rest.at, "residency.atRest", "atRest: [\"*\"]",
-               "residency: { atRest: [\"*\"] }");
-    must_state(c, level, s->entry.at, s->entry.allow.at, "entry.allow", "allow: [\"*\"]",
-               "entry: { allow: [\"*\"] }");
-    must_state(c, level, s->transit.at, s->transit.allow.at, "transit.allow", "allow: [\"*\"]",
-               "transit: { allow: [\"*\"] }");
-    must_state(c, level, operators->at.line ? operators->at : s->transit.at,
-               operators->allow_jurisdictions.at, "transit.operators.allowJurisdictions",
-               operators->at.line ? "allowJurisdictions: [\"*\"]"
-                                  : "operators: { allowJurisdictions: [\"*\"] }",
+    struct bw_pos operators_at = s->transit.operators.at;
+    must_state(c, s->residency.at, "residency.atRest", "atRest: [\"*\"]", "residency: { atRest: [\"*\"] }");
+    must_state(c, s->entry.at, "entry.allow", "allow: [\"*\"]", "entry: { allow: [\"*\"] }");
+    must_state(c, s->transit.at, "transit.allow", "allow: [\"*\"]", "transit: { allow: [\"*\"] }");
+    must_state(c, operators_at.line ? operators_at : s->transit.at, "transit.operators.allowJurisdictions",
+               operators_at.line ? "allowJurisdictions: [\"*\"]"
+                                 : "operators: { allowJurisdictions: [\"*\"] }",
                "transit: { operators: { allowJurisdictions: [\"*\"] } }");
-    must_state(c, level, s->e2ee.at, s->e2ee.mode.at, "e2ee.mode", "mode: optional",
-               "e2ee: { mode: optional }");
-    must_state(c, level, s->connectors.at, s->connectors.allow.at, "connectors.allow", "allow: [\"*\"]",
-               "connectors: { allow: [\"*\"] }");
+    must_state(c, s->e2ee.at, "e2ee.mode", "mode: optional", "e2ee: { mode: optional }");
+    must_state(c, s->connectors.at, "connectors.allow", "allow: [\"*\"]", "connectors: { allow: [\"*\"] }");
 }
 
 static void not_here(const struct bw_policy_checking *c, struct bw_pos at, const char *path, const char *why)
@@ -134,7 +145,7 @@ static void check_e2ee(const struct bw_policy_checking *c, const struct bw_polic
 void bw_document_check_level(const struct bw_policy_checking *c, const struct bw_policy_checked_level *level)
 {
     if (level->organisation)
-        check_required(c, level);
+        check_required(c, level->sections);
     check_allowed_here(c, level);
     bw_document_check_places(c, level->sections);
     check_e2ee(c, level->sections);

@@ -266,7 +266,7 @@ static struct bw_policy_doc *read_document(const struct bw_source *source,
         return NULL;
     }
     const struct bw_policy_checking checking = {
-        .source = source, .diags = diags, .doc = doc, .accept_later = options->accept_later};
+        .source = source, .diags = diags, .doc = doc, .root = root, .accept_later = options->accept_later};
     if (root->kind == BW_YAML_MAP)
         bw_document_check_whole(&checking);
     return doc;

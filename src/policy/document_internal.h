@@ -38,6 +38,7 @@ struct bw_policy_checking {
     const struct bw_source *source;
     struct bw_diags *diags;
     const struct bw_policy_doc *doc;
+    const struct bw_yaml_node *root; /* what was written, also where it could not be decoded */
     bool accept_later;
 };
 
@@ -46,7 +47,6 @@ struct bw_policy_checked_level {
     const struct bw_policy_sections *sections;
     const char *what;
     struct bw_view name; /* empty: none */
-    struct bw_pos at;
     bool organisation, meeting, attended;
 };
 
