@@ -56,6 +56,11 @@ void bw_pg_cluster_remove(struct bw_pg_cluster *cluster)
         (void)script("remove", cluster->directory);
 }
 
+void bw_pg_cluster_stop(struct bw_pg_cluster *cluster)
+{
+    (void)script("stop", cluster->directory);
+}
+
 void bw_pg_cluster_kill(struct bw_pg_cluster *cluster)
 {
     (void)script("kill", cluster->directory);

@@ -20,7 +20,8 @@ void bw_pg_cluster_remove(struct bw_pg_cluster *cluster);
 /* A new, empty database; conninfo has room for 512 bytes. */
 void bw_pg_cluster_database(struct bw_pg_cluster *cluster, char *conninfo);
 
-/* SIGKILL to every process of the cluster; start it again, which recovers. Only when own. */
+/* A clean stop; SIGKILL to every process of the cluster; start it again, which recovers. Only when own. */
+void bw_pg_cluster_stop(struct bw_pg_cluster *cluster);
 void bw_pg_cluster_kill(struct bw_pg_cluster *cluster);
 void bw_pg_cluster_restart(struct bw_pg_cluster *cluster);
 
