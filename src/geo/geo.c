@@ -16,7 +16,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-enum { MAX_FILE_BYTES = 1 << 30, MAX_TREE_DEPTH = 128, MAX_NODES_PROBED = 1 << 17 };
+enum { MAX_FILE_BYTES = 1 << 30, MAX_TREE_DEPTH = 128, MAX_NODES_PROBED = 1 << 14 };
 
 struct bw_geo {
     atomic_uint references;
