@@ -87,7 +87,7 @@ enum bw_code bw_csr_create(struct evp_pkey_st *key, const char *common_name, str
 enum bw_code bw_csr_create_with_key(enum bw_key_kind kind, const char *common_name, struct bw_buf *key_pem,
                                     struct bw_buf *csr_pem, struct bw_error *err)
 {
-    EVP_PKEY *key;
+    EVP_PKEY *key = NULL;
     enum bw_code code = bw_key_generate(kind, &key, err);
     if (code != BW_OK)
         return code;
@@ -105,7 +105,7 @@ enum bw_code bw_csr_create_with_key(enum bw_key_kind kind, const char *common_na
 enum bw_code bw_csr_public_key(struct bw_view csr, const char *where, struct evp_pkey_st **out,
                                struct bw_error *err)
 {
-    X509_REQ *request;
+    X509_REQ *request = NULL;
     enum bw_code code = bw_pem_read_request(csr, where, &request, err);
     if (code != BW_OK)
         return code;

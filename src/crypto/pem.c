@@ -34,7 +34,7 @@ static enum bw_code input_of(struct bw_view pem, const char *where, BIO **out, s
 enum bw_code bw_pem_read_private_key(struct bw_view pem, const char *where, struct evp_pkey_st **out,
                                      struct bw_error *err)
 {
-    BIO *bio;
+    BIO *bio = NULL;
     bool encrypted = false;
     enum bw_code code = input_of(pem, where, &bio, err);
     if (code != BW_OK)
@@ -61,7 +61,7 @@ enum bw_code bw_pem_read_private_key(struct bw_view pem, const char *where, stru
 enum bw_code bw_pem_read_certificate(struct bw_view pem, const char *where, struct x509_st **out,
                                      struct bw_error *err)
 {
-    BIO *bio;
+    BIO *bio = NULL;
     bool asked = false;
     enum bw_code code = input_of(pem, where, &bio, err);
     if (code != BW_OK)
@@ -81,7 +81,7 @@ enum bw_code bw_pem_read_certificate(struct bw_view pem, const char *where, stru
 enum bw_code bw_pem_read_request(struct bw_view bytes, const char *where, struct X509_req_st **out,
                                  struct bw_error *err)
 {
-    BIO *bio;
+    BIO *bio = NULL;
     bool asked = false;
     enum bw_code code = input_of(bytes, where, &bio, err);
     if (code != BW_OK)
@@ -111,7 +111,7 @@ enum bw_code bw_pem_read_request(struct bw_view bytes, const char *where, struct
 enum bw_code bw_pem_read_ed25519_seed(struct bw_view pem, const char *where,
                                       uint8_t seed[BW_ED25519_SEED_SIZE], struct bw_error *err)
 {
-    EVP_PKEY *key;
+    EVP_PKEY *key = NULL;
     enum bw_code code = bw_pem_read_private_key(pem, where, &key, err);
     if (code != BW_OK)
         return code;
@@ -134,7 +134,7 @@ enum bw_code bw_pem_read_ed25519_seed(struct bw_view pem, const char *where,
 enum bw_code bw_pem_read_ed25519_public(struct bw_view pem, const char *where,
                                         uint8_t public_key[BW_ED25519_PUBLIC_SIZE], struct bw_error *err)
 {
-    BIO *bio;
+    BIO *bio = NULL;
     bool asked = false;
     enum bw_code code = input_of(pem, where, &bio, err);
     if (code != BW_OK)

@@ -150,8 +150,8 @@ static enum bw_code issue(struct bw_signer_core *core, const struct bw_signer_re
                           size_t *ca_at, struct bw_error *err)
 {
     struct identity identity;
-    EVP_PKEY *key;
-    X509 *certificate;
+    EVP_PKEY *key = NULL;
+    X509 *certificate = NULL;
     if (core->ca == NULL)
         return bw_fail(
             err, BW_FAILED_PRECONDITION, NULL,

@@ -210,7 +210,7 @@ static void a_name_outside_the_cell_or_its_grammar_is_refused(void **state)
         "https://" DOMAIN "/relay/par1",
         "spiffe://us.bailiwick.internal/relay/par1",
         "spiffe://" DOMAIN ".evil.example/relay/par1",
-        "spiffe://" DOMAIN "/root/x",
+        "spiffe://" DOMAIN "/king/x",
         "spiffe://" DOMAIN "/relay/",
         "spiffe://" DOMAIN "/relay/Par1",
         "spiffe://" DOMAIN "/relay/-par1",
