@@ -19,6 +19,7 @@ struct bw_api;
 /* Work for another thread; embed it in what it needs. */
 struct bw_api_task {
     struct bw_mail mail;                                           /* the server's */
+    void *worker;                                                  /* the server's: where it runs */
     void (*run)(struct bw_api_task *task, struct bw_owner *owner); /* the owner of the thread it runs on */
 };
 
@@ -26,6 +27,7 @@ struct bw_api_task {
 struct bw_api_sweep {
     struct bw_api_task task;                                           /* the server's */
     size_t at;                                                         /* the server's */
+    void *home;                                                        /* the server's */
     void (*visit)(struct bw_api_sweep *sweep, struct bw_owner *owner); /* on each owner's thread */
     void (*done)(struct bw_api_sweep *sweep);                          /* on the worker that asked */
 };
@@ -53,12 +55,18 @@ struct bw_api_ports {
                     void *done_context);
     /* Callers as of now; borrowed until the next turn of the loop. Never NULL. */
     const struct bw_callers *(*callers)(void *context);
+    /* The country (ISO 3166-1) of a participant's address; "" unknown. NULL: there is no database, and every
+     * address is of an unknown country. */
+    void (*country_of)(void *context, const char *address, char country[3]);
 };
 
 struct bw_api_config {
     struct bw_api_ports ports;
     struct bw_owner *owner; /* this worker's */
     const char *cell, *trust_domain, *version;
+    /* The SPIFFE id whose rights a call in clear text (h2c, loopback only) has: tests and benchmarks. NULL:
+     * such calls are refused. */
+    const char *insecure_caller;
 };
 
 BW_MUST_USE enum bw_code bw_api_create(const struct bw_api_config *config, struct bw_api **out,

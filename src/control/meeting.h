@@ -9,9 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/status.h"
 #include "e2ee/flags.h"

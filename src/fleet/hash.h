@@ -1,14 +1,7 @@
-/* uthash as this room uses it: through our allocator, and an add that finds no memory leaves hh.tbl NULL
- * instead of ending the process. */
+/* Hash tables of this room: see base/hash.h. */
 #ifndef BW_FLEET_HASH_H
 #define BW_FLEET_HASH_H
 
-#include "base/alloc.h"
-
-#define HASH_NONFATAL_OOM     1
-#define uthash_malloc(bytes)  bw_malloc(bytes)
-#define uthash_free(p, bytes) bw_free(p)
-
-#include <uthash.h>
+#include "base/hash.h"
 
 #endif

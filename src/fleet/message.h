@@ -9,6 +9,7 @@
 
 #include "base/id.h"
 #include "base/status.h"
+#include "e2ee/flags.h"
 #include "fleet/resource.h"
 
 enum {
@@ -115,7 +116,6 @@ enum bw_relay_event_kind {
 
 /* Numbers are the wire's. */
 enum bw_left_why { BW_LEFT_ITSELF = 1, BW_LEFT_SILENT = 2, BW_LEFT_REVOKED = 3, BW_LEFT_EXPIRED = 4 };
-enum bw_observed { BW_OBSERVED_PLAIN = 1, BW_OBSERVED_E2EE = 2 };
 
 struct bw_relay_event {
     uint64_t id; /* rising within a boot; set by the client half */

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/id.h"
 
 /* Numbers are durable, and are DecisionKind of the API: new kinds go at the end. */
@@ -153,6 +154,9 @@ struct bw_decision {
     struct bw_decision_score score;
     uint32_t runner_up; /* relay number; 0: there was none */
 };
+
+/* A copy with everything it points to; NULL when the arena is full. */
+struct bw_decision *bw_decision_copy(const struct bw_decision *decision, struct bw_arena *arena);
 
 /* "JOINED"; "UNKNOWN" outside the list. */
 const char *bw_decision_kind_name(enum bw_decision_kind kind);

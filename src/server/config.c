@@ -1,0 +1,490 @@
+#include "server/config.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+/* ---- the file's shape ---- */
+
+struct raw_tls {
+    struct bw_pos at;
+    struct bw_yaml_text certificate, key, ca, crl;
+};
+struct raw_listen {
+    struct bw_pos at;
+    struct bw_yaml_text address;
+    struct bw_yaml_number port, insecure;
+    struct bw_yaml_text insecure_caller, endpoint;
+    struct raw_tls tls;
+};
+struct raw_database {
+    struct bw_pos at;
+    struct bw_yaml_text conninfo, schema;
+    struct bw_yaml_number unsafe;
+};
+struct raw_signer {
+    struct bw_pos at;
+    struct bw_yaml_text key, ca_certificate, ca_key;
+};
+struct raw_http {
+    struct bw_pos at;
+    struct bw_yaml_text address;
+    struct bw_yaml_number port;
+};
+struct raw_log {
+    struct bw_pos at;
+    struct bw_yaml_number level, format;
+};
+struct raw_limits {
+    struct bw_pos at;
+    struct bw_yaml_number workers, lease, meeting_age, empty_meeting, drain, grant_life, escrow_block;
+};
+struct raw_config {
+    struct bw_pos at;
+    struct bw_yaml_number api_version, kind;
+    struct bw_yaml_text cell, trust_domain, state, topology;
+    struct bw_yaml_texts operators;
+    struct raw_listen listen;
+    struct raw_database database;
+    struct raw_signer signer;
+    struct raw_http http;
+    struct raw_log log;
+    struct raw_limits limits;
+};
+
+#define TABLE(table_name, title, words, fields, type)                                                        \
+    static const struct bw_field_table table_name = {title, words, fields, BW_ARRAY_LEN(fields), sizeof(type)}
+
+static const struct bw_field tls_fields[] = {
+    {.key = "certificate",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_tls, certificate),
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "The server's certificate chain (PEM), leaf first."},
+    {.key = "key",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_tls, key),
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "Its private key (PEM), readable by this user alone."},
+    {.key = "ca",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_tls, ca),
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "Who may issue the certificates of callers (PEM)."},
+    {.key = "crl",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_tls, crl),
+     .doc = "Revoked certificates (PEM). Absent: none are."},
+};
+TABLE(tls_table, "tls", "Certificates of the listener.", tls_fields, struct raw_tls);
+
+static const struct bw_field listen_fields[] = {
+    {.key = "address",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_listen, address),
+     .fallback = "::",
+     .doc = "Numeric address to listen on."},
+    {.key = "port",
+     .type = BW_FIELD_UINT,
+     BW_AT(struct raw_listen, port),
+     .max = 65535,
+     .fallback = "7443",
+     .doc = "TCP port of gRPC; 0 takes any free one."},
+    {.key = "endpoint",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_listen, endpoint),
+     .fallback = "localhost:7443",
+     .max = 261,
+     .doc = "host:port under which callers and other replicas reach this one."},
+    {.key = "insecure",
+     .type = BW_FIELD_BOOL,
+     BW_AT(struct raw_listen, insecure),
+     .fallback = "false",
+     .doc = "Clear text (h2c), for tests on loopback; any other address is refused."},
+    {.key = "insecureCaller",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_listen, insecure_caller),
+     .doc =
+         "With insecure: the SPIFFE ID that callers without a certificate act as. Absent: they are refused."},
+    {.key = "tls",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_listen, tls),
+     .table = &tls_table,
+     .doc = "Certificates; required unless insecure."},
+};
+TABLE(listen_table, "listen", "Where gRPC is served.", listen_fields, struct raw_listen);
+
+static const struct bw_field database_fields[] = {
+    {.key = "conninfo",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_database, conninfo),
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "PostgreSQL 15 or newer, as libpq takes it: \"host=/run/postgresql dbname=bailiwick\". Passwords "
+            "belong into a passfile, not here."},
+    {.key = "schema",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_database, schema),
+     .doc = "Directory of the migrations, for `bailiwickd migrate`. Absent: where the package put them."},
+    {.key = "allowUnsafeStandbys",
+     .type = BW_FIELD_BOOL,
+     BW_AT(struct raw_database, unsafe),
+     .fallback = "false",
+     .doc = "Serve although acknowledged decisions could be lost: a standby that commits do not wait for, or "
+            "fsync "
+            "off. Shown in health."},
+};
+TABLE(database_table, "database", "The cell's database.", database_fields, struct raw_database);
+
+static const struct bw_field signer_fields[] = {
+    {.key = "key",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_signer, key),
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "Ed25519 private key (PEM) that signs grants. Only the signer process reads it."},
+    {.key = "caCertificate",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_signer, ca_certificate),
+     .doc = "The cell's own CA (PEM), if it issues certificates for relays and applications."},
+    {.key = "caKey",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_signer, ca_key),
+     .doc = "That CA's key (PEM). Absent: your CA issues certificates elsewhere."},
+};
+TABLE(signer_table, "signer", "Keys of the signer process.", signer_fields, struct raw_signer);
+
+static const struct bw_field http_fields[] = {
+    {.key = "address",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_http, address),
+     .fallback = "127.0.0.1",
+     .doc = "Numeric address for /healthz, /readyz and /metrics (HTTP/1.1)."},
+    {.key = "port",
+     .type = BW_FIELD_UINT,
+     BW_AT(struct raw_http, port),
+     .max = 65535,
+     .fallback = "0",
+     .doc = "TCP port; 0: no such listener."},
+};
+TABLE(http_table, "http", "Probes and metrics.", http_fields, struct raw_http);
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const struct bw_field log_fields[] = {
+    {.key = "level",
+     .type = BW_FIELD_ENUM,
+     BW_AT(struct raw_log, level),
+     .names = log_levels,
+     .fallback = "info",
+     .doc = "Lines below are dropped."},
+    {.key = "format",
+     .type = BW_FIELD_ENUM,
+     BW_AT(struct raw_log, format),
+     .names = log_formats,
+     .fallback = "text",
+     .doc = "One line an event, as key=value or as JSON."},
+};
+TABLE(log_table, "log", "The log on standard error. It never holds personal data.", log_fields,
+      struct raw_log);
+
+static const struct bw_field limits_fields[] = {
+    {.key = "workers",
+     .type = BW_FIELD_UINT,
+     BW_AT(struct raw_limits, workers),
+     .max = 256,
+     .fallback = "0",
+     .doc = "Worker threads; 0: as many as CPUs."},
+    {.key = "lease",
+     .type = BW_FIELD_DURATION,
+     BW_AT(struct raw_limits, lease),
+     .min = 2000,
+     .max = 120000,
+     .fallback = "10s",
+     .doc = "How long this replica may act without renewing its lease in the database."},
+    {.key = "meetingMaxAge",
+     .type = BW_FIELD_DURATION,
+     BW_AT(struct raw_limits, meeting_age),
+     .min = 3600000,
+     .max = 30LL * 86400000,
+     .fallback = "2d",
+     .doc = "No meeting lives longer; bounds what is read after a restart."},
+    {.key = "emptyMeeting",
+     .type = BW_FIELD_DURATION,
+     BW_AT(struct raw_limits, empty_meeting),
+     .min = 1000,
+     .max = 86400000,
+     .fallback = "10m",
+     .doc = "A meeting nobody is in ends after this."},
+    {.key = "drain",
+     .type = BW_FIELD_DURATION,
+     BW_AT(struct raw_limits, drain),
+     .min = 1000,
+     .max = 3600000,
+     .fallback = "20s",
+     .doc = "How long calls may take to finish after SIGTERM."},
+    {.key = "grantLife",
+     .type = BW_FIELD_DURATION,
+     BW_AT(struct raw_limits, grant_life),
+     .min = 20000,
+     .max = 120000,
+     .fallback = "120s",
+     .doc = "How long a grant admits its holder to a relay."},
+    {.key = "escrowBlock",
+     .type = BW_FIELD_UINT,
+     BW_AT(struct raw_limits, escrow_block),
+     .min = 1,
+     .max = 10000,
+     .fallback = "64",
+     .doc = "Slots of a relay that are taken from the database at a time."},
+};
+TABLE(limits_table, "limits", "Sizes and times.", limits_fields, struct raw_limits);
+
+static const struct bw_field operator_item = {
+    .type = BW_FIELD_TEXT, BW_ITEM(struct bw_yaml_text), .grammar = &bw_grammar_name};
+static const char *const api_versions[] = {"bailiwick/v1", NULL};
+static const char *const kinds[] = {"DaemonConfig", NULL};
+static const struct bw_field config_fields[] = {
+    {.key = "apiVersion",
+     .type = BW_FIELD_ENUM,
+     BW_AT(struct raw_config, api_version),
+     .names = api_versions,
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "Version of this format."},
+    {.key = "kind",
+     .type = BW_FIELD_ENUM,
+     BW_AT(struct raw_config, kind),
+     .names = kinds,
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "What this file is."},
+    {.key = "cell",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_config, cell),
+     .flags = BW_FIELD_REQUIRED,
+     .grammar = &bw_grammar_name,
+     .doc = "The residency region that this replica belongs to."},
+    {.key = "trustDomain",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_config, trust_domain),
+     .max = 253,
+     .doc = "SPIFFE trust domain of all certificates. Absent: <cell>.bailiwick.internal."},
+    {.key = "stateDirectory",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_config, state),
+     .fallback = "state",
+     .doc = "What this replica keeps of its own: its id."},
+    {.key = "topology",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_config, topology),
+     .doc = "A Fleet file whose cells, regions, rttMs and legs describe the network. Its relays are not "
+            "read: relays "
+            "enrol."},
+    {.key = "operators",
+     .type = BW_FIELD_LIST,
+     BW_AT(struct raw_config, operators),
+     .item = &operator_item,
+     .max = 64,
+     .doc = "Names of operators: callers whose certificate says spiffe://<trust domain>/operator/<name>."},
+    {.key = "listen",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_config, listen),
+     .table = &listen_table,
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "Where gRPC is served."},
+    {.key = "database",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_config, database),
+     .table = &database_table,
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "The cell's database."},
+    {.key = "signer",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_config, signer),
+     .table = &signer_table,
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "Keys of the signer process."},
+    {.key = "http",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_config, http),
+     .table = &http_table,
+     .doc = "Probes and metrics."},
+    {.key = "log",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_config, log),
+     .table = &log_table,
+     .doc = "The log."},
+    {.key = "limits",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_config, limits),
+     .table = &limits_table,
+     .doc = "Sizes and times."},
+};
+const struct bw_field_table bw_daemon_config_table = {"DaemonConfig", "Configuration of bailiwickd.",
+                                                      config_fields, BW_ARRAY_LEN(config_fields),
+                                                      sizeof(struct raw_config)};
+
+/* ---- loading ---- */
+
+static enum bw_code read_file(const char *file, struct bw_buf *out, struct bw_error *err)
+{
+    FILE *stream = fopen(file, "re");
+    if (stream == NULL)
+        return bw_fail(err, BW_NOT_FOUND, NULL, "%s: %s; `bailiwickd init` makes one", file, strerror(errno));
+    char chunk[8192];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof chunk, stream)) > 0 && out->len <= BW_YAML_MAX_BYTES)
+        bw_buf_append(out, chunk, n);
+    bool bad = ferror(stream) != 0;
+    fclose(stream);
+    if (bad)
+        return bw_fail(err, BW_UNAVAILABLE, NULL, "%s: cannot be read: %s", file, strerror(errno));
+    return out->failed ? bw_fail_memory(err) : BW_OK;
+}
+
+struct paths {
+    struct bw_arena *arena;
+    const char *directory;
+    bool failed;
+};
+
+static const char *text_of(struct paths *paths, const struct bw_yaml_text *text)
+{
+    if (text->text.len == 0)
+        return NULL;
+    const char *copy = bw_arena_strndup(paths->arena, (const char *)text->text.data, text->text.len);
+    paths->failed = paths->failed || copy == NULL;
+    return copy;
+}
+
+static const char *path_of(struct paths *paths, const struct bw_yaml_text *text)
+{
+    const char *path = text_of(paths, text);
+    if (path == NULL || path[0] == '/')
+        return path;
+    path = bw_arena_printf(paths->arena, "%s/%s", paths->directory, path);
+    paths->failed = paths->failed || path == NULL;
+    return path;
+}
+
+static void take_operators(struct bw_daemon_config *config, const struct raw_config *raw, struct paths *paths)
+{
+    const char **names = bw_arena_zalloc(paths->arena, raw->operators.count + 1, sizeof *names);
+    if (names == NULL) {
+        paths->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < raw->operators.count; i++)
+        names[i] = text_of(paths, &raw->operators.items[i]);
+    config->operators = names;
+    config->operator_count = raw->operators.count;
+}
+
+static void from_raw(struct bw_daemon_config *config, const struct raw_config *raw, struct paths *paths)
+{
+    config->cell = text_of(paths, &raw->cell);
+    config->trust_domain = text_of(paths, &raw->trust_domain);
+    if (config->trust_domain == NULL && config->cell != NULL) {
+        config->trust_domain = bw_arena_printf(paths->arena, "%s.bailiwick.internal", config->cell);
+        paths->failed = paths->failed || config->trust_domain == NULL;
+    }
+    take_operators(config, raw, paths);
+    config->listen_address = text_of(paths, &raw->listen.address);
+    config->listen_port = (uint16_t)raw->listen.port.value;
+    config->replica_endpoint = text_of(paths, &raw->listen.endpoint);
+    config->insecure = raw->listen.insecure.value != 0;
+    config->insecure_caller = text_of(paths, &raw->listen.insecure_caller);
+    config->certificate = path_of(paths, &raw->listen.tls.certificate);
+    config->key = path_of(paths, &raw->listen.tls.key);
+    config->ca = path_of(paths, &raw->listen.tls.ca);
+    config->crl = path_of(paths, &raw->listen.tls.crl);
+    config->conninfo = text_of(paths, &raw->database.conninfo);
+    config->allow_unsafe_standbys = raw->database.unsafe.value != 0;
+    config->schema_directory = path_of(paths, &raw->database.schema);
+    config->signer_key = path_of(paths, &raw->signer.key);
+    config->ca_certificate = path_of(paths, &raw->signer.ca_certificate);
+    config->ca_key = path_of(paths, &raw->signer.ca_key);
+    config->state_directory = path_of(paths, &raw->state);
+    config->topology = path_of(paths, &raw->topology);
+    config->http_address = text_of(paths, &raw->http.address);
+    config->http_port = (uint16_t)raw->http.port.value;
+    config->workers = (unsigned)raw->limits.workers.value;
+    config->lease_ms = raw->limits.lease.value;
+    config->meeting_max_age_ms = raw->limits.meeting_age.value;
+    config->empty_meeting_ms = raw->limits.empty_meeting.value;
+    config->drain_ms = raw->limits.drain.value;
+    config->grant_life_ms = raw->limits.grant_life.value;
+    config->escrow_block = (uint32_t)raw->limits.escrow_block.value;
+    config->log_level = (enum bw_log_level)raw->log.level.value;
+    config->log_json = raw->log.format.value == 1;
+}
+
+/* A map that is absent as a whole leaves its members zero: its fallbacks are those of an empty map. */
+static void fill_absent(struct raw_config *raw)
+{
+    if (raw->http.at.line == 0)
+        raw->http.address.text = bw_view_str("127.0.0.1");
+    if (raw->log.at.line == 0)
+        raw->log.level.value = BW_LOG_INFO;
+    if (raw->limits.at.line == 0) {
+        raw->limits.lease.value = 10000;
+        raw->limits.meeting_age.value = 2ULL * 86400000;
+        raw->limits.empty_meeting.value = 600000;
+        raw->limits.drain.value = 20000;
+        raw->limits.grant_life.value = 120000;
+        raw->limits.escrow_block.value = 64;
+    }
+}
+
+static void check(const struct raw_config *raw, const struct bw_source *source, struct bw_diags *diags)
+{
+    const struct raw_listen *listen = &raw->listen;
+    if (listen->insecure.value == 0 && listen->tls.at.line == 0)
+        bw_diag_add(
+            diags, source, BW_P_MISSING_KEY, listen->at,
+            "listen needs tls with certificate, key and ca (or, for tests on loopback, insecure: true)");
+    if (listen->insecure.value != 0 && listen->tls.at.line != 0)
+        bw_diag_add(diags, source, BW_P_KEYS_EXCLUDE, listen->insecure.at,
+                    "insecure and tls exclude each other: remove one");
+    if (listen->insecure.value == 0 && listen->insecure_caller.at.line != 0)
+        bw_diag_add(diags, source, BW_P_KEYS_EXCLUDE, listen->insecure_caller.at,
+                    "insecureCaller has no meaning without insecure: true");
+    if ((raw->signer.ca_key.at.line != 0) != (raw->signer.ca_certificate.at.line != 0))
+        bw_diag_add(diags, source, BW_P_MISSING_KEY, raw->signer.at,
+                    "caKey and caCertificate go together: give both or neither");
+}
+
+enum bw_code bw_daemon_config_load(const char *file, struct bw_arena *arena, struct bw_diags *diags,
+                                   struct bw_daemon_config **out, struct bw_error *err)
+{
+    struct bw_buf text = {0};
+    enum bw_code code = read_file(file, &text, err);
+    if (code != BW_OK) {
+        bw_buf_finish(&text);
+        return code;
+    }
+    const struct bw_source source = {.file = file, .text = bw_buf_view(&text)};
+    struct raw_config raw;
+    code = bw_yaml_load(&source, &bw_daemon_config_table, &raw, false, arena, diags, err);
+    if (code == BW_OK) {
+        fill_absent(&raw);
+        check(&raw, &source, diags);
+        code = bw_diags_status(diags, err);
+    }
+    bw_buf_finish(&text);
+    if (code != BW_OK)
+        return code;
+    char *copy = bw_arena_strdup(arena, file);
+    struct bw_daemon_config *config = bw_arena_zalloc(arena, 1, sizeof *config);
+    if (copy == NULL || config == NULL)
+        return bw_fail_memory(err);
+    config->file = bw_arena_strdup(arena, file);
+    struct paths paths = {.arena = arena, .directory = dirname(copy)};
+    from_raw(config, &raw, &paths);
+    if (paths.failed || config->file == NULL)
+        return bw_fail_memory(err);
+    *out = config;
+    return BW_OK;
+}

@@ -1,0 +1,131 @@
+/* What the hub's files share; nobody else includes this. Everything is the hub thread's. */
+#ifndef BW_SERVER_HUB_STATE_H
+#define BW_SERVER_HUB_STATE_H
+
+#include "base/hash.h"
+#include "fleet/feed.h"
+#include "fleet/session.h"
+#include "placement/fleet_file.h"
+#include "server/hub.h"
+#include "server/stream.h"
+#include "store/decisions.h"
+#include "store/fleet.h"
+
+/* A link that a relay should have; told to it once both ends are there. The key's padding is zero. */
+struct hub_link {
+    struct {
+        struct bw_id meeting;
+        uint32_t peer;
+    } key;
+    uint32_t meeting_epoch;
+    uint64_t version;
+    UT_hash_handle hh;
+};
+
+/* An enrolled relay. */
+struct hub_relay {
+    uint32_t number;
+    char name[BW_STORE_NAME_SIZE];
+    struct bw_arena *arena; /* of facts */
+    struct bw_relay_facts facts;
+    uint32_t capacity;
+    enum bw_store_relay_state state;
+    uint64_t drain_deadline_ms; /* unix */
+    bool gone;                  /* removed; kept until its session and feed are closed */
+
+    struct bw_feed *feed;
+    struct hub_link *links;
+    struct bw_enrolment enrolment;
+    struct bw_session *session; /* NULL: none */
+    struct bw_stream *stream;
+    uint64_t heartbeat_number; /* to be answered once the lease is renewed; 0: none */
+    bool renewing;
+
+    /* Of the last session: what participants need, kept while it may come back. */
+    struct bw_relay_reach reach;
+    struct bw_relay_reach fresh; /* of a Hello that is being fenced */
+    uint64_t silent_since_ms;    /* mono; when the session ended, 0 while there is one */
+    bool ever_connected;
+    struct bw_relay_load load;
+    bool escrow_asked;
+    enum bw_relay_state published_state;
+    bool published_lease;
+
+    UT_hash_handle hh; /* by number */
+};
+
+/* A group that waits for those before it. */
+struct hub_group {
+    uint64_t number;
+    struct bw_hub_change *changes;
+    size_t count;
+    UT_hash_handle hh;
+};
+
+/* A removal that waits until its participant has changed over. */
+struct hub_linger {
+    struct bw_hub_change change;
+    uint64_t version;
+    uint64_t at_ms; /* mono */
+    struct hub_linger *next;
+};
+
+struct bw_hub {
+    struct bw_daemon *daemon;
+    struct bw_loop *loop;
+    struct bw_mailbox *mailbox;
+    struct bw_timer *timer;
+    struct bw_thread *thread;
+    bool stopping;
+
+    struct bw_snapshot *topology; /* NULL: none given */
+    struct hub_relay *relays;
+    uint64_t facts_revision;
+    struct bw_facts *facts;
+    bool facts_stale;
+    struct bw_fleet_view *view;
+    bool view_stale;
+    uint64_t view_at_ms;
+
+    uint64_t head;
+    struct hub_group *waiting; /* hash by number */
+    struct hub_linger *lingering;
+    bool polling;
+    uint64_t poll_at_ms;
+    uint64_t renew_at_ms;
+    bool renewing, renewing_replica;
+    uint64_t replica_renew_at_ms, replica_renewed_ms;
+
+    bool has_key;
+    struct bw_grant_key key;
+    uint64_t now_ms, started_ms; /* mono; of this turn */
+};
+
+/* hub.c */
+struct hub_relay *hub_find(struct bw_hub *hub, uint32_t number);
+struct hub_relay *hub_find_name(struct bw_hub *hub, const char *name);
+
+/* hub_relays.c: the database's relays, facts and the view */
+enum bw_code hub_take_relay(struct bw_hub *hub, const struct bw_store_relay *row, struct bw_error *err);
+void hub_publish(struct bw_hub *hub, bool now);
+void hub_relay_changed(struct bw_hub *hub);
+void hub_order_escrow(struct bw_hub *hub, struct hub_relay *relay);
+enum bw_relay_state hub_relay_state(const struct bw_hub *hub, const struct hub_relay *relay, bool *lease_ok);
+
+/* hub_groups.c: the log, in order, into the feeds */
+void hub_groups_drain(struct bw_hub *hub);
+void hub_poll(struct bw_hub *hub);
+void hub_linger_due(struct bw_hub *hub);
+enum bw_code hub_restore_changes(struct bw_hub *hub, struct hub_relay *relay,
+                                 const struct bw_hub_change *changes, size_t count, struct bw_error *err);
+enum bw_code hub_apply_change(struct bw_hub *hub, struct hub_relay *relay, uint64_t group,
+                              const struct bw_hub_change *changes, size_t count, struct bw_error *err);
+void hub_refresh_links(struct bw_hub *hub, struct hub_relay *relay);
+void hub_forget_links(struct hub_relay *relay);
+
+/* hub_sessions.c */
+void hub_session_tick(struct bw_hub *hub);
+void hub_session_drop(struct bw_hub *hub, struct hub_relay *relay);
+void hub_say_state(struct bw_hub *hub, struct hub_relay *relay);
+
+#endif

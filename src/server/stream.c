@@ -1,0 +1,164 @@
+/* The worker's half of RelayService.Session: bytes in both directions, nothing decided here. */
+#include "server/stream.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/secret.h"
+#include "server/hub.h"
+
+/* Past this the hub stops sending and tries again when the stream has drained. */
+enum { PENDING_MAX = 4 << 20 };
+
+void bw_stream_let_go(struct bw_stream *stream)
+{
+    if (atomic_fetch_sub(&stream->holders, 1) == 1)
+        bw_free(stream);
+}
+
+static void tell_hub(struct bw_stream *stream, enum bw_stream_news_kind kind, struct bw_view bytes)
+{
+    struct bw_stream_news *news = bw_calloc(1, sizeof *news);
+    if (news == NULL)
+        return; /* a lost message shows as a missing acknowledgement, and the session ends by itself */
+    news->mail.deliver = bw_hub_stream_news;
+    news->kind = kind;
+    news->stream = stream;
+    bw_buf_append(&news->bytes, bytes.data, bytes.len);
+    bw_mailbox_post(stream->hub_mailbox, &news->mail);
+}
+
+/* ---- the worker's callbacks ---- */
+
+static void session_opened(struct bw_grpc_call *call, void *context)
+{
+    struct bw_hub_link *link = context;
+    const struct bw_grpc_peer *peer = bw_grpc_call_peer(call);
+    const char *name = peer->spiffe_id != NULL ? strrchr(peer->spiffe_id, '/') : NULL;
+    struct bw_stream *stream = name != NULL ? bw_calloc(1, sizeof *stream) : NULL;
+    if (stream == NULL) {
+        struct bw_error err;
+        if (name == NULL)
+            bw_fail(&err, BW_UNAUTHENTICATED, NULL, "a relay session needs the relay's certificate");
+        else
+            bw_fail_memory(&err);
+        bw_grpc_finish(call, &err, NULL);
+        return;
+    }
+    atomic_init(&stream->holders, 2);
+    stream->call = call;
+    stream->worker = link->mailbox;
+    stream->hub = link->hub;
+    stream->hub_mailbox = link->hub_mailbox;
+    strncpy(stream->relay, name + 1, sizeof stream->relay - 1);
+    bw_grpc_call_set_data(call, stream);
+    tell_hub(stream, BW_STREAM_OPENED, (struct bw_view){0});
+}
+
+static void session_message(struct bw_grpc_call *call, struct bw_view message, void *context)
+{
+    (void)context;
+    struct bw_stream *stream = bw_grpc_call_data(call);
+    if (stream != NULL)
+        tell_hub(stream, BW_STREAM_MESSAGE, message);
+}
+
+static void session_writable(struct bw_grpc_call *call, void *context)
+{
+    (void)context;
+    struct bw_stream *stream = bw_grpc_call_data(call);
+    if (stream == NULL)
+        return;
+    atomic_store(&stream->pending_bytes, bw_grpc_send_pending_bytes(call));
+    tell_hub(stream, BW_STREAM_WRITABLE, (struct bw_view){0});
+}
+
+static void session_ended(struct bw_grpc_call *call, enum bw_code why, void *context)
+{
+    (void)why, (void)context;
+    struct bw_stream *stream = bw_grpc_call_data(call);
+    if (stream == NULL)
+        return;
+    stream->call = NULL;
+    tell_hub(stream, BW_STREAM_CLOSED, (struct bw_view){0});
+    bw_stream_let_go(stream);
+}
+
+const struct bw_grpc_method bw_hub_session_method = {
+    .path = "/bailiwick.v1.RelayService/Session",
+    .client_streams = true,
+    .server_streams = true,
+    .opened = session_opened,
+    .message = session_message,
+    .writable = session_writable,
+    .ended = session_ended,
+};
+
+/* ---- from the hub, delivered on the worker ---- */
+
+struct outgoing {
+    struct bw_mail mail;
+    struct bw_stream *stream;
+    bool finish;
+    struct bw_error why;
+    struct bw_buf bytes;
+};
+
+static void deliver(struct bw_mail *mail)
+{
+    struct outgoing *out = (struct outgoing *)mail;
+    struct bw_stream *stream = out->stream;
+    atomic_fetch_sub(&stream->pending_bytes, out->bytes.len);
+    if (stream->call != NULL && out->finish)
+        bw_grpc_finish(stream->call, out->why.code == BW_OK ? NULL : &out->why, NULL);
+    else if (stream->call != NULL && bw_grpc_send(stream->call, bw_buf_view(&out->bytes)) != BW_OK) {
+        struct bw_error err;
+        bw_fail(&err, BW_RESOURCE_EXHAUSTED, NULL, "the relay reads too slowly: open a new session");
+        bw_grpc_finish(stream->call, &err, NULL);
+    }
+    if (out->bytes.data != NULL)
+        bw_wipe(out->bytes.data, out->bytes.cap);
+    bw_buf_finish(&out->bytes);
+    bw_stream_let_go(stream);
+    bw_free(out);
+}
+
+static struct outgoing *outgoing_create(struct bw_stream *stream)
+{
+    struct outgoing *out = bw_calloc(1, sizeof *out);
+    if (out == NULL)
+        return NULL;
+    out->mail.deliver = deliver;
+    out->stream = stream;
+    atomic_fetch_add(&stream->holders, 1);
+    return out;
+}
+
+enum bw_code bw_stream_send(struct bw_stream *stream, struct bw_view message)
+{
+    if (atomic_load(&stream->pending_bytes) + message.len > PENDING_MAX)
+        return BW_RESOURCE_EXHAUSTED;
+    struct outgoing *out = outgoing_create(stream);
+    if (out == NULL)
+        return BW_RESOURCE_EXHAUSTED;
+    bw_buf_append(&out->bytes, message.data, message.len);
+    if (out->bytes.failed) {
+        bw_stream_let_go(stream);
+        bw_free(out);
+        return BW_RESOURCE_EXHAUSTED;
+    }
+    atomic_fetch_add(&stream->pending_bytes, message.len);
+    bw_mailbox_post(stream->worker, &out->mail);
+    return BW_OK;
+}
+
+void bw_stream_finish(struct bw_stream *stream, const struct bw_error *why)
+{
+    struct outgoing *out = outgoing_create(stream);
+    if (out == NULL)
+        return;
+    out->finish = true;
+    if (why != NULL)
+        out->why = *why;
+    bw_mailbox_post(stream->worker, &out->mail);
+}

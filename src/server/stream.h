@@ -1,0 +1,41 @@
+/* A relay's session stream as its worker and the hub share it. The worker owns the call; the hub owns what is
+ * said on it. Each side lets go once; the last one frees.
+ *
+ * Threads: each function says whose. */
+#ifndef BW_SERVER_STREAM_H
+#define BW_SERVER_STREAM_H
+
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "grpc/server.h"
+#include "runtime/mailbox.h"
+
+struct bw_stream {
+    _Atomic int holders;
+    _Atomic size_t pending_bytes; /* on the worker's side, not yet sent */
+    struct bw_grpc_call *call;    /* the worker's; NULL once ended */
+    struct bw_mailbox *worker, *hub_mailbox;
+    struct bw_hub *hub;
+    char relay[64];  /* name, from the certificate */
+    void *hub_relay; /* the hub's: whose session this is, NULL before Hello and after the end */
+};
+
+/* Hub's thread: queue a message, or the end of the call (code BW_OK: an orderly end). */
+enum bw_code bw_stream_send(struct bw_stream *stream, struct bw_view message);
+void bw_stream_finish(struct bw_stream *stream, const struct bw_error *why);
+/* Either thread, once each. */
+void bw_stream_let_go(struct bw_stream *stream);
+
+/* What the worker tells the hub; delivered on the hub's thread, which frees it. */
+enum bw_stream_news_kind { BW_STREAM_OPENED, BW_STREAM_MESSAGE, BW_STREAM_CLOSED, BW_STREAM_WRITABLE };
+struct bw_stream_news {
+    struct bw_mail mail;
+    enum bw_stream_news_kind kind;
+    struct bw_stream *stream;
+    struct bw_buf bytes; /* MESSAGE; wiped by the hub, since a Hello carries a secret */
+};
+/* The hub's. */
+void bw_hub_stream_news(struct bw_mail *mail);
+
+#endif

@@ -1,0 +1,37 @@
+/* What the worker's files share; nobody else includes this. */
+#ifndef BW_SERVER_WORKER_STATE_H
+#define BW_SERVER_WORKER_STATE_H
+
+#include "server/hub.h"
+#include "server/signer_client.h"
+#include "server/worker.h"
+#include "store/writer.h"
+
+struct bw_worker {
+    struct bw_daemon *daemon;
+    unsigned index;
+    struct bw_loop *loop;
+    struct bw_mailbox *mailbox;
+    struct bw_timer *timer, *wake_timer;
+    struct bw_task turn, flush;
+    struct bw_owner *owner;
+    struct bw_api *api;
+    struct bw_callers *callers;
+    struct bw_store_writer *writer;
+    struct bw_signer_client *signer;
+    struct bw_grpc_server *server;
+    struct bw_grpc_method *methods;
+    size_t method_count;
+    struct bw_hub_link link;
+    struct bw_thread *thread;
+
+    /* Changes of the group whose rows are being reported. */
+    uint64_t group;
+    struct bw_hub_change *changes;
+    size_t change_count, change_cap;
+};
+
+/* worker_ports.c */
+struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker);
+
+#endif
