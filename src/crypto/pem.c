@@ -8,6 +8,7 @@
 
 /* No passphrase is ever asked for on a terminal; having been asked tells an encrypted key from a broken one.
  */
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's signature */
 static int no_passphrase(char *buffer, int size, int writing, void *asked)
 {
     (void)buffer;

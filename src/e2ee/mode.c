@@ -438,7 +438,7 @@ enum bw_code bw_mode_create(const struct bw_mode_policy *policy, enum bw_mode_ch
 enum bw_code bw_mode_leave(const struct bw_mode_state *state, bool connector,
                            const struct bw_mode_input *input, struct bw_mode_step *step, struct bw_error *err)
 {
-    struct bw_mode_step first, second;
+    struct bw_mode_step first = {.effects = 0}, second = {.effects = 0};
     enum bw_mode_event event = connector ? BW_MODE_REMOVE_CONNECTOR : BW_MODE_OBSERVE_E2EE;
     enum bw_code code = bw_mode_step(state, event, input, &first, err);
     if (code != BW_OK)

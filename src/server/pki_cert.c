@@ -42,7 +42,8 @@ bool bw_pki_is_trust_domain(struct bw_view text)
     if (text.len == 0 || text.len > 255)
         return false;
     for (size_t i = 0; i < text.len; i++) {
-        if (!is_lower_or_digit(text.data[i]) && memchr("._-", text.data[i], 3) == NULL)
+        uint8_t c = text.data[i];
+        if (!is_lower_or_digit(c) && c != '.' && c != '_' && c != '-')
             return false;
     }
     return true;

@@ -522,8 +522,8 @@ static void running_out_of_memory_is_an_error(void **state)
 static void keys_have_a_bound(void **state)
 {
     struct signing *s = *state;
-    for (uint8_t i = 0; i < BW_GRANT_KEYS_MAX; i++) {
-        uint8_t seed[32] = {i, 1}, public_key[32];
+    for (int i = 0; i < BW_GRANT_KEYS_MAX; i++) {
+        uint8_t seed[32] = {(uint8_t)i, 1}, public_key[32];
         struct bw_ed25519_signer *signer = NULL;
         struct bw_error err;
         assert_int_equal(bw_ed25519_signer_create(seed, &signer, NULL), BW_OK);

@@ -254,9 +254,9 @@ static void try_joins(struct explorer *x, const struct world *w)
     for (size_t i = 0; i < x->people; i++) {
         if (w->roster[i].kind != ABSENT)
             continue;
-        for (uint8_t kind = CAPABLE; kind < KINDS; kind++) {
+        for (int kind = CAPABLE; kind < KINDS; kind++) {
             struct world after = *w;
-            after.roster[i] = (struct person){.kind = kind};
+            after.roster[i] = (struct person){.kind = (uint8_t)kind};
             try_event(x, w, events[kind], after, false);
         }
         return;
