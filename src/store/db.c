@@ -7,7 +7,7 @@
 
 enum bw_code bw_store_db_ping(struct bw_store_db *db, struct bw_error *err)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query(db, BW_PG_READS, "SELECT 1", NULL, &result, err);
     if (code == BW_OK)
         PQclear(result);
@@ -17,7 +17,7 @@ enum bw_code bw_store_db_ping(struct bw_store_db *db, struct bw_error *err)
 enum bw_code bw_store_schema_check(struct bw_store_db *db, struct bw_error *err)
 {
     struct bw_error local;
-    PGresult *result;
+    PGresult *result = NULL;
     int version = 0;
     enum bw_code code =
         bw_pg_query_row(db, BW_PG_READS, "SELECT coalesce(max(version), 0) FROM bailiwick.schema_migration",
@@ -59,7 +59,7 @@ static const char durability_query[] =
 enum bw_code bw_store_durability_check(struct bw_store_db *db, bool allow_unsafe,
                                        struct bw_store_durability *out, struct bw_error *err)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query_row(db, BW_PG_READS, durability_query, NULL, &result, err);
     if (code != BW_OK)
         return code;
@@ -112,7 +112,7 @@ static const char cell_query[] =
 
 enum bw_code bw_store_cell_read(struct bw_store_db *db, struct bw_store_cell *out, struct bw_error *err)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query(db, BW_PG_READS, cell_query, NULL, &result, err);
     if (code != BW_OK)
         return code;
@@ -137,7 +137,7 @@ enum bw_code bw_store_cell_read(struct bw_store_db *db, struct bw_store_cell *ou
 
 enum bw_code bw_store_heads_read(struct bw_store_db *db, struct bw_store_heads *out, struct bw_error *err)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query_row(db, BW_PG_READS,
                                         "SELECT h.group_no, h.compacted, f.revision,"
                                         " (extract(epoch FROM clock_timestamp()) * 1000)::bigint"

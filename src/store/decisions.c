@@ -46,7 +46,7 @@ static enum bw_code reading_begin(struct reading *reading)
 static enum bw_code deliver(struct reading *reading, struct bw_store_db *db, const char *sql,
                             struct bw_pg_params *params)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query(db, BW_PG_READS, sql, params, &result, reading->err);
     bw_pg_params_finish(params);
     if (code != BW_OK)
@@ -173,7 +173,7 @@ enum bw_code bw_store_request_find(struct bw_store_db *db, const struct bw_id *t
     bw_pg_uuid(&params, tenant);
     bw_pg_text(&params, method);
     bw_pg_uuid(&params, request);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query(
         db, BW_PG_READS, "SELECT meeting FROM request WHERE tenant = $1 AND method = $2 AND key = $3",
         &params, &result, err);
@@ -198,7 +198,7 @@ enum bw_code bw_store_requests_purge(struct bw_store_db *db, uint64_t older_than
 {
     struct bw_pg_params params = {0};
     bw_pg_int8(&params, (int64_t)older_than_ms);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query_row(
         db, BW_PG_CHANGES, "SELECT bw_requests_purge($1 * interval '1 millisecond')", &params, &result, err);
     bw_pg_params_finish(&params);

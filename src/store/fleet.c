@@ -38,7 +38,7 @@ enum bw_code bw_store_relay_enroll(struct bw_store_db *db, const struct bw_store
     bw_pg_int4(&params, (int32_t)what->capacity);
     bw_pg_bool(&params, what->replace);
     bw_pg_uuid(&params, &what->request);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query_row(
         db, BW_PG_CHANGES, "SELECT o_number, o_facts_revision FROM bw_relay_enroll($1, $2, $3, $4, $5, $6)",
         &params, &result, err);
@@ -64,7 +64,7 @@ enum bw_code bw_store_relay_set_state(struct bw_store_db *db, const char *name,
     bw_pg_text(&params, name);
     bw_pg_text(&params, bw_store_relay_state_name(state));
     bw_pg_int8(&params, (int64_t)deadline_ms);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code =
         bw_pg_query_row(db, BW_PG_CHANGES,
                         "SELECT bw_relay_set_state($1, $2,"
@@ -97,7 +97,7 @@ enum bw_code bw_store_relays_read(struct bw_store_db *db, bool removed_too, bw_s
 {
     struct bw_pg_params params = {0};
     bw_pg_bool(&params, removed_too);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query_row(db, BW_PG_READS, relays_query, &params, &result, err);
     bw_pg_params_finish(&params);
     if (code != BW_OK)
@@ -141,7 +141,7 @@ enum bw_code bw_store_session_open(struct bw_store_db *db, const struct bw_store
     bw_pg_int8(&params, (int64_t)self->epoch);
     bw_pg_uuid(&params, boot);
     bw_pg_int8(&params, (int64_t)lease_ms);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query_row(db, BW_PG_CHANGES, "SELECT bw_session_open($1, $2, $3, $4, $5)",
                                         &params, &result, err);
     bw_pg_params_finish(&params);
@@ -171,7 +171,7 @@ enum bw_code bw_store_sessions_renew(struct bw_store_db *db, const struct bw_sto
     bw_pg_int4_array(&params, relays, n);
     bw_pg_int8_array(&params, epochs, n);
     bw_pg_int8(&params, (int64_t)lease_ms);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query(db, BW_PG_CHANGES, renew_query, &params, &result, err);
     bw_pg_params_finish(&params);
     if (code != BW_OK)

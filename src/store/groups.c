@@ -60,7 +60,7 @@ enum bw_code bw_store_groups_read(struct bw_store_db *db, uint64_t after, uint32
         bw_pg_uuid(&params, skip);
     else
         bw_pg_null(&params, BW_PG_UUID);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query_row(db, BW_PG_READS, groups_query, &params, &result, err);
     bw_pg_params_finish(&params);
     if (code != BW_OK) {

@@ -72,7 +72,7 @@ static enum bw_code set_up(PGconn *connection, uint64_t *head_group, struct bw_e
     if (code == BW_OK)
         code = prepare(connection, BW_STORE_STATEMENT_CONFLICTS, bw_store_conflict_query,
                        bw_store_conflict_type_count, bw_store_conflict_types, err);
-    PGresult *result;
+    PGresult *result = NULL;
     if (code == BW_OK)
         code = bw_pg_exec(connection, "SELECT group_no FROM head", NULL, &result, err);
     if (code != BW_OK)

@@ -143,7 +143,7 @@ static enum bw_code record(struct run *run, const struct migration *file, const 
     bw_pg_int4(&params, (int32_t)file->version);
     bw_pg_text(&params, file->name);
     bw_pg_bytea(&params, bw_buf_view(sql));
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_exec(
         run->connection, "INSERT INTO schema_migration (version, name, sha256) VALUES ($1, $2, sha256($3))",
         &params, &result, run->err);
@@ -175,7 +175,7 @@ static enum bw_code look_up(struct run *run, const struct migration *file, const
     struct bw_pg_params params = {0};
     bw_pg_int4(&params, (int32_t)file->version);
     bw_pg_bytea(&params, bw_buf_view(sql));
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code =
         bw_pg_exec(run->connection, "SELECT sha256 = sha256($2) FROM schema_migration WHERE version = $1",
                    &params, &result, run->err);
@@ -206,7 +206,7 @@ static enum bw_code prepare(struct run *run)
                                     " applied_at timestamptz NOT NULL DEFAULT clock_timestamp())");
     if (code != BW_OK)
         return code;
-    PGresult *result;
+    PGresult *result = NULL;
     code = bw_pg_exec(run->connection, "SELECT coalesce(max(version), 0) FROM schema_migration", NULL,
                       &result, run->err);
     if (code != BW_OK)

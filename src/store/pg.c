@@ -88,7 +88,7 @@ enum bw_code bw_pg_connect(const char *conninfo, PGconn **connection, struct bw_
         return bw_fail(err, BW_FAILED_PRECONDITION, "DATABASE_OLD",
                        "the database is PostgreSQL %d; 15 or later is needed", version / 10000);
     }
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_exec(opened, session_settings, NULL, &result, err);
     if (code != BW_OK) {
         PQfinish(opened);
@@ -186,7 +186,7 @@ enum bw_code bw_pg_fail_shape(struct bw_error *err)
 enum bw_code bw_pg_query_row(struct bw_store_db *db, enum bw_pg_effect effect, const char *sql,
                              struct bw_pg_params *params, PGresult **result, struct bw_error *err)
 {
-    PGresult *got;
+    PGresult *got = NULL;
     enum bw_code code = bw_pg_query(db, effect, sql, params, &got, err);
     if (code != BW_OK)
         return code;
@@ -201,7 +201,7 @@ enum bw_code bw_pg_query_row(struct bw_store_db *db, enum bw_pg_effect effect, c
 enum bw_code bw_pg_run(struct bw_store_db *db, const char *sql, struct bw_pg_params *params,
                        struct bw_error *err)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query(db, BW_PG_CHANGES, sql, params, &result, err);
     if (code == BW_OK)
         PQclear(result);

@@ -54,7 +54,7 @@ enum bw_code bw_store_policy_promote(struct bw_store_db *db, const struct bw_id 
     else
         bw_pg_null(&params, BW_PG_INT4);
     PGresult *result = NULL;
-    struct bw_store_published published;
+    struct bw_store_published published = {0};
     enum bw_code code =
         bw_pg_query_row(db, BW_PG_CHANGES, "SELECT $2, bw_policy_promote($1, $2, $3)", &params, &result, err);
     bw_pg_params_finish(&params);

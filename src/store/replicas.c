@@ -6,7 +6,7 @@
 static enum bw_code ask_int8(struct bw_store_db *db, const char *sql, struct bw_pg_params *params,
                              uint64_t *out, struct bw_error *err)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query_row(db, BW_PG_CHANGES, sql, params, &result, err);
     bw_pg_params_finish(params);
     if (code != BW_OK)
@@ -59,7 +59,7 @@ enum bw_code bw_store_replica_fence(struct bw_store_db *db, const struct bw_stor
 enum bw_code bw_store_replicas_read(struct bw_store_db *db, bw_store_on_replica *each, void *context,
                                     struct bw_error *err)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code =
         bw_pg_query(db, BW_PG_READS,
                     "SELECT id, epoch, endpoint, fenced,"
@@ -91,7 +91,7 @@ static enum bw_code ask_slots(struct bw_store_db *db, const char *sql, struct bw
                               uint32_t *out, struct bw_error *err)
 {
     struct bw_arena *arena = bw_arena_create(n * sizeof *out + 4096);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code =
         arena == NULL ? bw_fail_memory(err) : bw_pg_query_row(db, BW_PG_CHANGES, sql, params, &result, err);
     bw_pg_params_finish(params);
@@ -150,7 +150,7 @@ enum bw_code bw_store_escrow_adopt(struct bw_store_db *db, const struct bw_store
 enum bw_code bw_store_escrow_read(struct bw_store_db *db, bw_store_on_escrow *each, void *context,
                                   struct bw_error *err)
 {
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query(
         db, BW_PG_READS, "SELECT replica, epoch, relay, slots FROM escrow ORDER BY relay, replica, epoch",
         NULL, &result, err);

@@ -36,7 +36,7 @@ enum bw_code bw_store_tenant_create(struct bw_store_db *db, struct bw_id *id, co
     bw_pg_text(&params, name);
     bw_pg_text(&params, cell);
     bw_pg_uuid(&params, request);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code =
         bw_pg_query_row(db, BW_PG_CHANGES, "SELECT bw_tenant_create($1, $2, $3, $4)", &params, &result, err);
     bw_pg_params_finish(&params);
@@ -56,7 +56,7 @@ static enum bw_code one_tenant(struct bw_store_db *db, const char *where, struct
                                struct bw_store_tenant *out, struct bw_error *err)
 {
     char query[QUERY_SIZE];
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code =
         bw_pg_query(db, BW_PG_READS, join(query, tenant_columns, where), params, &result, err);
     bw_pg_params_finish(params);
@@ -98,7 +98,7 @@ enum bw_code bw_store_tenants_read(struct bw_store_db *db, const char *after, ui
     bw_pg_text(&params, after);
     bw_pg_int8(&params, limit);
     char query[QUERY_SIZE];
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code = bw_pg_query(
         db, BW_PG_READS,
         join(query, tenant_columns, "WHERE name COLLATE \"C\" > $1 ORDER BY name COLLATE \"C\" LIMIT $2"),
@@ -147,7 +147,7 @@ enum bw_code bw_store_credentials_read(struct bw_store_db *db, bw_store_on_crede
     struct bw_arena *arena = bw_arena_create(64u << 20);
     if (arena == NULL)
         return bw_fail_memory(err);
-    PGresult *result;
+    PGresult *result = NULL;
     enum bw_code code =
         bw_pg_query(db, BW_PG_READS,
                     "SELECT spiffe_id, role, tenants, (extract(epoch FROM issued) * 1000)::bigint,"
