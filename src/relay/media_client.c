@@ -1,4 +1,4 @@
-#include "relay/endpoint.h"
+#include "relay/media_client.h"
 
 #include <string.h>
 
@@ -13,7 +13,7 @@ enum {
     DEFAULT_KEEPALIVE_MS = 5000,
 };
 
-static void start_over(struct bw_endpoint *e, enum bw_endpoint_state state, uint64_t now_us)
+static void start_over(struct bw_media_client *e, enum bw_media_state state, uint64_t now_us)
 {
     e->state = state;
     e->nonce += 0x9e3779b97f4a7c15u;
@@ -24,7 +24,7 @@ static void start_over(struct bw_endpoint *e, enum bw_endpoint_state state, uint
     e->due_us = now_us;
 }
 
-static enum bw_code take_grant(struct bw_endpoint *e, struct bw_view grant,
+static enum bw_code take_grant(struct bw_media_client *e, struct bw_view grant,
                                const uint8_t hop_key[BW_GRANT_HOP_KEY_SIZE], struct bw_error *err)
 {
     struct bw_grant parsed;
@@ -40,40 +40,40 @@ static enum bw_code take_grant(struct bw_endpoint *e, struct bw_view grant,
     return BW_OK;
 }
 
-enum bw_code bw_endpoint_init(struct bw_endpoint *e, struct bw_view grant,
-                              const uint8_t hop_key[BW_GRANT_HOP_KEY_SIZE], uint64_t nonce, uint64_t now_us,
-                              struct bw_error *err)
+enum bw_code bw_media_client_init(struct bw_media_client *e, struct bw_view grant,
+                                  const uint8_t hop_key[BW_GRANT_HOP_KEY_SIZE], uint64_t nonce,
+                                  uint64_t now_us, struct bw_error *err)
 {
-    struct bw_endpoint fresh = {.nonce = nonce, .keepalive_ms = DEFAULT_KEEPALIVE_MS};
+    struct bw_media_client fresh = {.nonce = nonce, .keepalive_ms = DEFAULT_KEEPALIVE_MS};
     enum bw_code code = take_grant(&fresh, grant, hop_key, err);
     if (code != BW_OK)
         return code;
     *e = fresh;
     bw_hmac256_finish(&fresh.key);
-    start_over(e, BW_ENDPOINT_JOINING, now_us);
+    start_over(e, BW_MEDIA_CLIENT_JOINING, now_us);
     return BW_OK;
 }
 
-void bw_endpoint_finish(struct bw_endpoint *e)
+void bw_media_client_finish(struct bw_media_client *e)
 {
     bw_free(e->senders);
     bw_wipe(e, sizeof *e);
-    e->state = BW_ENDPOINT_OVER;
+    e->state = BW_MEDIA_CLIENT_OVER;
 }
 
-enum bw_code bw_endpoint_renew(struct bw_endpoint *e, struct bw_view grant,
-                               const uint8_t hop_key[BW_GRANT_HOP_KEY_SIZE], uint64_t now_us,
-                               struct bw_error *err)
+enum bw_code bw_media_client_renew(struct bw_media_client *e, struct bw_view grant,
+                                   const uint8_t hop_key[BW_GRANT_HOP_KEY_SIZE], uint64_t now_us,
+                                   struct bw_error *err)
 {
     enum bw_code code = take_grant(e, grant, hop_key, err);
     if (code == BW_OK)
-        start_over(e, BW_ENDPOINT_JOINING, now_us);
+        start_over(e, BW_MEDIA_CLIENT_JOINING, now_us);
     return code;
 }
 
 /* ---- sending ---- */
 
-static size_t put(const struct bw_endpoint *e, struct bw_datagram *datagram, struct bw_view payload,
+static size_t put(const struct bw_media_client *e, struct bw_datagram *datagram, struct bw_view payload,
                   uint64_t now_us, uint8_t out[BW_DATAGRAM_MAX])
 {
     if (payload.len > 0 && payload.data != out + BW_DATAGRAM_HEADER)
@@ -89,7 +89,7 @@ static size_t put(const struct bw_endpoint *e, struct bw_datagram *datagram, str
     return BW_DATAGRAM_HEADER + payload.len;
 }
 
-static size_t put_join(struct bw_endpoint *e, uint64_t now_us, uint8_t out[BW_DATAGRAM_MAX])
+static size_t put_join(struct bw_media_client *e, uint64_t now_us, uint8_t out[BW_DATAGRAM_MAX])
 {
     struct bw_join join = {.nonce = e->nonce, .grant = bw_view_of(e->token, e->token_len)};
     memcpy(join.cookie, e->cookie, sizeof join.cookie);
@@ -99,7 +99,7 @@ static size_t put_join(struct bw_endpoint *e, uint64_t now_us, uint8_t out[BW_DA
     return put(e, &datagram, bw_view_of(out + BW_DATAGRAM_HEADER, len), now_us, out);
 }
 
-static size_t put_resume(struct bw_endpoint *e, uint64_t now_us, uint8_t out[BW_DATAGRAM_MAX])
+static size_t put_resume(struct bw_media_client *e, uint64_t now_us, uint8_t out[BW_DATAGRAM_MAX])
 {
     struct bw_resume resume = {.nonce = e->nonce};
     memcpy(resume.cookie, e->cookie, sizeof resume.cookie);
@@ -108,7 +108,7 @@ static size_t put_resume(struct bw_endpoint *e, uint64_t now_us, uint8_t out[BW_
     return put(e, &datagram, bw_view_of(out + BW_DATAGRAM_HEADER, len), now_us, out);
 }
 
-static size_t put_ping(struct bw_endpoint *e, uint64_t now_us, uint8_t out[BW_DATAGRAM_MAX])
+static size_t put_ping(struct bw_media_client *e, uint64_t now_us, uint8_t out[BW_DATAGRAM_MAX])
 {
     uint8_t payload[BW_PING_PAYLOAD];
     struct bw_writer w = bw_writer_of(payload, sizeof payload);
@@ -118,45 +118,45 @@ static size_t put_ping(struct bw_endpoint *e, uint64_t now_us, uint8_t out[BW_DA
     return put(e, &datagram, bw_view_of(payload, sizeof payload), now_us, out);
 }
 
-static void give_up(struct bw_endpoint *e, uint16_t refusal)
+static void give_up(struct bw_media_client *e, uint16_t refusal)
 {
-    e->state = BW_ENDPOINT_OVER;
+    e->state = BW_MEDIA_CLIENT_OVER;
     e->refusal = refusal;
 }
 
-size_t bw_endpoint_poll(struct bw_endpoint *e, uint64_t now_us, uint8_t out[BW_DATAGRAM_MAX])
+size_t bw_media_client_poll(struct bw_media_client *e, uint64_t now_us, uint8_t out[BW_DATAGRAM_MAX])
 {
-    if (e->state == BW_ENDPOINT_OVER || now_us < e->due_us)
+    if (e->state == BW_MEDIA_CLIENT_OVER || now_us < e->due_us)
         return 0;
-    if (e->state == BW_ENDPOINT_ADMITTED) {
+    if (e->state == BW_MEDIA_CLIENT_ADMITTED) {
         if (e->pings_unanswered < PINGS_LOST_MAX) {
             e->pings_unanswered++;
             e->due_us = now_us + (uint64_t)e->keepalive_ms * 500; /* half of what the relay asks for */
             return put_ping(e, now_us, out);
         }
-        start_over(e, BW_ENDPOINT_RESUMING, now_us);
+        start_over(e, BW_MEDIA_CLIENT_RESUMING, now_us);
     }
     if (e->attempts == ATTEMPTS_MAX) {
-        if (e->state == BW_ENDPOINT_JOINING) {
+        if (e->state == BW_MEDIA_CLIENT_JOINING) {
             give_up(e, BW_REFUSAL_NONE);
             return 0;
         }
-        start_over(e, BW_ENDPOINT_JOINING, now_us); /* the channel is lost; the grant may still be good */
+        start_over(e, BW_MEDIA_CLIENT_JOINING, now_us); /* the channel is lost; the grant may still be good */
     }
     e->due_us = now_us + ((uint64_t)FIRST_RETRY_US << e->attempts);
     e->attempts++;
-    return e->state == BW_ENDPOINT_JOINING ? put_join(e, now_us, out) : put_resume(e, now_us, out);
+    return e->state == BW_MEDIA_CLIENT_JOINING ? put_join(e, now_us, out) : put_resume(e, now_us, out);
 }
 
-uint64_t bw_endpoint_next_us(const struct bw_endpoint *e)
+uint64_t bw_media_client_next_us(const struct bw_media_client *e)
 {
-    return e->state == BW_ENDPOINT_OVER ? UINT64_MAX : e->due_us;
+    return e->state == BW_MEDIA_CLIENT_OVER ? UINT64_MAX : e->due_us;
 }
 
-size_t bw_endpoint_wrap(struct bw_endpoint *e, struct bw_view payload, uint64_t now_us,
-                        uint8_t out[BW_DATAGRAM_MAX])
+size_t bw_media_client_wrap(struct bw_media_client *e, struct bw_view payload, uint64_t now_us,
+                            uint8_t out[BW_DATAGRAM_MAX])
 {
-    if (e->state != BW_ENDPOINT_ADMITTED && e->state != BW_ENDPOINT_RESUMING)
+    if (e->state != BW_MEDIA_CLIENT_ADMITTED && e->state != BW_MEDIA_CLIENT_RESUMING)
         return 0;
     if (payload.len > BW_DATAGRAM_PAYLOAD_MAX)
         return 0;
@@ -165,9 +165,9 @@ size_t bw_endpoint_wrap(struct bw_endpoint *e, struct bw_view payload, uint64_t 
     return put(e, &datagram, payload, now_us, out);
 }
 
-size_t bw_endpoint_leave(struct bw_endpoint *e, uint8_t out[BW_DATAGRAM_MAX])
+size_t bw_media_client_leave(struct bw_media_client *e, uint8_t out[BW_DATAGRAM_MAX])
 {
-    if (e->state != BW_ENDPOINT_ADMITTED && e->state != BW_ENDPOINT_RESUMING)
+    if (e->state != BW_MEDIA_CLIENT_ADMITTED && e->state != BW_MEDIA_CLIENT_RESUMING)
         return 0;
     struct bw_datagram datagram = {.type = BW_DATAGRAM_LEAVE, .sequence = ++e->control_sequence};
     size_t len = put(e, &datagram, bw_view_of(NULL, 0), 0, out);
@@ -177,36 +177,36 @@ size_t bw_endpoint_leave(struct bw_endpoint *e, uint8_t out[BW_DATAGRAM_MAX])
 
 /* ---- receiving ---- */
 
-static struct bw_endpoint_sender *sender_of(struct bw_endpoint *e, uint32_t slot)
+static struct bw_media_sender *sender_of(struct bw_media_client *e, uint32_t slot)
 {
     for (size_t i = 0; i < e->sender_count; i++) {
         if (e->senders[i].slot == slot)
             return &e->senders[i];
     }
-    if (e->sender_count == BW_ENDPOINT_SENDERS_MAX)
+    if (e->sender_count == BW_MEDIA_CLIENT_SENDERS_MAX)
         return NULL;
     if (e->sender_count == e->sender_room) {
         size_t room = e->sender_room > 0 ? e->sender_room * 2 : 8;
-        struct bw_endpoint_sender *grown = bw_realloc(e->senders, room * sizeof *grown);
+        struct bw_media_sender *grown = bw_realloc(e->senders, room * sizeof *grown);
         if (grown == NULL)
             return NULL;
         e->senders = grown;
         e->sender_room = room;
     }
-    struct bw_endpoint_sender *sender = &e->senders[e->sender_count++];
-    *sender = (struct bw_endpoint_sender){.slot = slot};
+    struct bw_media_sender *sender = &e->senders[e->sender_count++];
+    *sender = (struct bw_media_sender){.slot = slot};
     return sender;
 }
 
-static bool take_data(struct bw_endpoint *e, const struct bw_datagram *datagram, uint64_t now_us,
-                      struct bw_endpoint_media *media)
+static bool take_data(struct bw_media_client *e, const struct bw_datagram *datagram, uint64_t now_us,
+                      struct bw_media_datagram *media)
 {
-    if (datagram->channel != e->channel || e->state == BW_ENDPOINT_JOINING ||
+    if (datagram->channel != e->channel || e->state == BW_MEDIA_CLIENT_JOINING ||
         datagram->meeting_epoch != e->grant.meeting_epoch) {
         e->rejected++;
         return false;
     }
-    struct bw_endpoint_sender *sender = sender_of(e, datagram->sender);
+    struct bw_media_sender *sender = sender_of(e, datagram->sender);
     if (sender == NULL || !bw_replay_fresh(&sender->replay, datagram->sequence)) {
         e->replayed++;
         return false;
@@ -217,18 +217,18 @@ static bool take_data(struct bw_endpoint *e, const struct bw_datagram *datagram,
     bw_measure_packet(&sender->measure, datagram->sequence, datagram->timestamp_us, (uint32_t)now_us,
                       (uint32_t)datagram->payload.len);
     e->received++;
-    *media = (struct bw_endpoint_media){.sender = datagram->sender,
+    *media = (struct bw_media_datagram){.sender = datagram->sender,
                                         .sequence = datagram->sequence,
                                         .timestamp_us = datagram->timestamp_us,
                                         .payload = datagram->payload};
     return true;
 }
 
-static void take_cookie(struct bw_endpoint *e, const struct bw_datagram *datagram, uint64_t now_us)
+static void take_cookie(struct bw_media_client *e, const struct bw_datagram *datagram, uint64_t now_us)
 {
     uint64_t nonce;
     uint8_t cookie[BW_COOKIE_SIZE];
-    bool waiting = e->state == BW_ENDPOINT_JOINING || e->state == BW_ENDPOINT_RESUMING;
+    bool waiting = e->state == BW_MEDIA_CLIENT_JOINING || e->state == BW_MEDIA_CLIENT_RESUMING;
     if (!waiting || !bw_cookie_parse(datagram->payload, &nonce, cookie) || nonce != e->nonce ||
         e->cookies == COOKIES_MAX)
         return;
@@ -239,14 +239,14 @@ static void take_cookie(struct bw_endpoint *e, const struct bw_datagram *datagra
     e->due_us = now_us;
 }
 
-static void take_admitted(struct bw_endpoint *e, const struct bw_datagram *datagram, uint64_t now_us)
+static void take_admitted(struct bw_media_client *e, const struct bw_datagram *datagram, uint64_t now_us)
 {
     struct bw_admitted admitted;
     if (!bw_admitted_parse(datagram->payload, &admitted) || admitted.nonce != e->nonce ||
         datagram->sender != e->grant.slot)
         return;
-    bool joined = e->state == BW_ENDPOINT_JOINING;
-    if (!joined && (e->state != BW_ENDPOINT_RESUMING || datagram->channel != e->channel))
+    bool joined = e->state == BW_MEDIA_CLIENT_JOINING;
+    if (!joined && (e->state != BW_MEDIA_CLIENT_RESUMING || datagram->channel != e->channel))
         return;
     if (joined) {
         e->channel = datagram->channel;
@@ -256,37 +256,38 @@ static void take_admitted(struct bw_endpoint *e, const struct bw_datagram *datag
     e->answered = true;
     e->provisional = admitted.provisional;
     e->keepalive_ms = admitted.keepalive_ms > 0 ? admitted.keepalive_ms : DEFAULT_KEEPALIVE_MS;
-    e->state = BW_ENDPOINT_ADMITTED;
+    e->state = BW_MEDIA_CLIENT_ADMITTED;
     e->pings_unanswered = 0;
     e->due_us = now_us; /* the first ping measures the way */
 }
 
-static void take_refused(struct bw_endpoint *e, const struct bw_datagram *datagram, uint64_t now_us)
+static void take_refused(struct bw_media_client *e, const struct bw_datagram *datagram, uint64_t now_us)
 {
     uint64_t nonce;
     uint16_t refusal;
     if (!bw_refused_parse(datagram->payload, &nonce, &refusal) || nonce != e->nonce)
         return;
     e->answered = true;
-    if (e->state == BW_ENDPOINT_RESUMING && refusal == BW_REFUSAL_UNKNOWN_CHANNEL)
-        start_over(e, BW_ENDPOINT_JOINING, now_us);
-    else if (e->state != BW_ENDPOINT_ADMITTED)
+    if (e->state == BW_MEDIA_CLIENT_RESUMING && refusal == BW_REFUSAL_UNKNOWN_CHANNEL)
+        start_over(e, BW_MEDIA_CLIENT_JOINING, now_us);
+    else if (e->state != BW_MEDIA_CLIENT_ADMITTED)
         give_up(e, refusal);
 }
 
-static void take_bye(struct bw_endpoint *e, const struct bw_datagram *datagram, bool genuine, uint64_t now_us)
+static void take_bye(struct bw_media_client *e, const struct bw_datagram *datagram, bool genuine,
+                     uint64_t now_us)
 {
     uint16_t refusal;
     if (!bw_bye_parse(datagram->payload, &refusal) || datagram->channel != e->channel ||
-        e->state == BW_ENDPOINT_JOINING)
+        e->state == BW_MEDIA_CLIENT_JOINING)
         return;
     if (genuine)
         give_up(e, refusal);
-    else if (refusal == BW_REFUSAL_UNKNOWN_CHANNEL && e->state == BW_ENDPOINT_ADMITTED)
-        start_over(e, BW_ENDPOINT_RESUMING, now_us); /* anybody can say so: ask the relay */
+    else if (refusal == BW_REFUSAL_UNKNOWN_CHANNEL && e->state == BW_MEDIA_CLIENT_ADMITTED)
+        start_over(e, BW_MEDIA_CLIENT_RESUMING, now_us); /* anybody can say so: ask the relay */
 }
 
-static void take_pong(struct bw_endpoint *e, const struct bw_datagram *datagram, uint64_t now_us)
+static void take_pong(struct bw_media_client *e, const struct bw_datagram *datagram, uint64_t now_us)
 {
     if (datagram->channel != e->channel || datagram->sequence != e->control_sequence)
         return;
@@ -296,11 +297,11 @@ static void take_pong(struct bw_endpoint *e, const struct bw_datagram *datagram,
         e->rtt_us = 1;
 }
 
-bool bw_endpoint_receive(struct bw_endpoint *e, struct bw_view bytes, uint64_t now_us,
-                         struct bw_endpoint_media *media)
+bool bw_media_client_receive(struct bw_media_client *e, struct bw_view bytes, uint64_t now_us,
+                             struct bw_media_datagram *media)
 {
     struct bw_datagram datagram;
-    if (e->state == BW_ENDPOINT_OVER)
+    if (e->state == BW_MEDIA_CLIENT_OVER)
         return false;
     if (!bw_datagram_parse(bytes, &datagram)) {
         e->rejected++;
