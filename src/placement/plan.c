@@ -6,12 +6,12 @@
 #include "base/check.h"
 #include "placement/plan_problem.h"
 
-enum { ENUMERATE_CANDIDATES = 12, ENUMERATE_RELAYS = 3, STARTS = 3 };
+enum { ENUMERATE_RELAYS = 3, STARTS = 3 };
 
 struct search {
     const struct bw_plan_problem *problem;
     size_t cells; /* of one assignment's x */
-    struct bw_plan_assignment best, next, trial;
+    struct bw_plan_assignment best, next, trial, spare;
     bool has_best, has_next;
     int64_t floor; /* no assignment's linear part is cheaper */
 };
@@ -27,8 +27,7 @@ static void keep(struct bw_plan_assignment *into, const struct bw_plan_assignmen
 /* Tries a set; remembers the best and the next best of another set. The result stays in search->trial. */
 static void try_set(struct search *search, uint64_t set)
 {
-    memset(search->trial.x, 0, search->cells * sizeof *search->trial.x);
-    bw_plan_assign(search->problem, set, &search->trial);
+    bw_plan_assign(search->problem, set, &search->trial, &search->spare);
     const struct bw_plan_problem *problem = search->problem;
     if (!search->has_best || bw_plan_compare(problem, &search->trial, &search->best) < 0) {
         if (search->has_best && search->best.set != search->trial.set) {
@@ -121,8 +120,7 @@ static uint64_t step(struct search *search, uint64_t set, struct bw_plan_assignm
 
 static void climb(struct search *search, uint64_t set, struct bw_plan_assignment *here)
 {
-    memset(here->x, 0, search->cells * sizeof *here->x);
-    bw_plan_assign(search->problem, set, here);
+    bw_plan_assign(search->problem, set, here, &search->spare);
     for (;;) {
         uint64_t reached = step(search, set, here);
         if (reached == set)
@@ -203,7 +201,7 @@ static bool search_init(struct search *search, const struct bw_plan_problem *pro
                         struct bw_plan_assignment *here, struct bw_arena *arena)
 {
     *search = (struct search){.problem = problem, .cells = problem->class_count * problem->candidate_count};
-    struct bw_plan_assignment *all[] = {&search->best, &search->next, &search->trial, here};
+    struct bw_plan_assignment *all[] = {&search->best, &search->next, &search->trial, &search->spare, here};
     for (size_t i = 0; i < BW_ARRAY_LEN(all); i++) {
         all[i]->x = bw_arena_zalloc(arena, search->cells, sizeof *all[i]->x);
         if (all[i]->x == NULL)
@@ -227,7 +225,7 @@ static void run(struct search *search, struct bw_plan_assignment *here)
     const struct bw_plan_problem *problem = search->problem;
     if (problem->hopeless || problem->candidate_count == 0 || problem->class_count == 0)
         return;
-    if (problem->candidate_count > ENUMERATE_CANDIDATES) {
+    if (problem->candidate_count > BW_PLAN_ENUMERATE) {
         search_wide(search, here);
         return;
     }

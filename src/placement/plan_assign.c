@@ -1,6 +1,8 @@
 /* Who goes to which relay of a given set. The cost is linear in each class plus a product of counts for every
  * link; for fixed other classes it is concave in how a class is split, so whole classes are moved, and only
  * room splits them. */
+#include <string.h>
+
 #include "base/check.h"
 #include "placement/plan_problem.h"
 
@@ -217,23 +219,80 @@ static void sum_up(struct work *work)
         into->cost += (used - 1) * problem->further_relay;
 }
 
-void bw_plan_assign(const struct bw_plan_problem *problem, uint64_t set, struct bw_plan_assignment *into)
+static void start(struct work *work, const struct bw_plan_problem *problem, uint64_t set,
+                  struct bw_plan_assignment *into)
 {
-    struct work work = {.problem = problem, .into = into};
+    *work = (struct work){.problem = problem, .into = into};
     for (uint64_t left = set; left != 0; left &= left - 1) {
         unsigned m = (unsigned)__builtin_ctzll(left);
-        work.relays[work.relay_count++] = (uint8_t)m;
-        work.held[m] = problem->candidates[m].fixed;
-        work.room[m] = problem->candidates[m].room;
+        work->relays[work->relay_count++] = (uint8_t)m;
+        work->held[m] = problem->candidates[m].fixed;
+        work->room[m] = problem->candidates[m].room;
     }
-    /* Those with the fewest relays to choose from first, so that they are not crowded out. */
     into->unplaced = 0;
-    for (size_t choice = 0; choice <= work.relay_count; choice++)
+}
+
+/* One after the other, each where it adds least. Those with the fewest relays to choose from first, so that
+ * they are not crowded out. */
+static void settle_in_turn(struct work *work, uint64_t set)
+{
+    const struct bw_plan_problem *problem = work->problem;
+    for (size_t choice = 0; choice <= work->relay_count; choice++)
         for (size_t c = 0; c < problem->class_count; c++)
             if ((size_t)__builtin_popcountll(problem->classes[c].serving & set) == choice)
-                into->unplaced += settle(&work, c, problem->classes[c].count);
+                work->into->unplaced += settle(work, c, problem->classes[c].count);
+}
+
+/* Everyone at once where their own first hop is cheapest; false when somebody does not fit there. */
+static bool settle_nearest(struct work *work)
+{
+    const struct bw_plan_problem *problem = work->problem;
+    for (size_t c = 0; c < problem->class_count; c++) {
+        bool found = false;
+        unsigned best = 0;
+        struct delta least = {0, 0, 0};
+        for (size_t r = 0; r < work->relay_count; r++) {
+            unsigned to = work->relays[r];
+            struct delta d = {.hot = hot_cost(problem, c, to),
+                              .rank = problem->candidates[to].rank,
+                              .cost = problem->linear[at(work, c, to)]};
+            if (!(problem->classes[c].serving >> to & 1) || (found && !less(&d, &least)))
+                continue;
+            least = d;
+            best = to;
+            found = true;
+        }
+        if (!found || work->room[best] < problem->classes[c].count)
+            return false;
+        put(work, c, best, problem->classes[c].count);
+    }
+    return true;
+}
+
+void bw_plan_assign(const struct bw_plan_problem *problem, uint64_t set, struct bw_plan_assignment *into,
+                    struct bw_plan_assignment *spare)
+{
+    size_t cells = problem->class_count * problem->candidate_count;
+    struct work work;
+    memset(into->x, 0, cells * sizeof *into->x);
+    start(&work, problem, set, into);
+    settle_in_turn(&work, set);
     improve(&work);
     sum_up(&work);
+    if (work.relay_count < 2 || problem->class_count < 2)
+        return;
+    /* Starting spread out finds what starting together cannot: two classes that only gain by moving both. */
+    memset(spare->x, 0, cells * sizeof *spare->x);
+    start(&work, problem, set, spare);
+    if (!settle_nearest(&work))
+        return;
+    improve(&work);
+    sum_up(&work);
+    if (bw_plan_compare(problem, spare, into) >= 0)
+        return;
+    struct bw_plan_assignment held = *into;
+    *into = *spare;
+    *spare = held;
 }
 
 static uint64_t weight_of(const struct bw_plan_problem *problem, uint64_t set)

@@ -130,6 +130,9 @@ static struct contender contend(const struct bw_plan_problem *problem, const str
 /* Best few of each kind; more of them while their room together is too small for everyone. */
 static size_t keep_best(const struct bw_plan_problem *problem, struct contender *items, size_t count)
 {
+    /* So few can all be tried (by relay already). */
+    if (count <= BW_PLAN_ENUMERATE)
+        return count;
     qsort(items, count, sizeof *items, by_kind);
     size_t kept = 0, taken = 0;
     uint64_t room = 0;

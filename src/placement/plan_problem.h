@@ -8,7 +8,8 @@
 #include "placement/filter.h"
 #include "placement/score.h"
 
-enum { BW_PLAN_CANDIDATES_MAX = 64 };
+/* Up to BW_PLAN_ENUMERATE candidates, sets of relays are tried one by one instead of searched. */
+enum { BW_PLAN_CANDIDATES_MAX = 64, BW_PLAN_ENUMERATE = 12 };
 
 /* Participants that only differ in their names. */
 struct bw_plan_class {
@@ -59,10 +60,11 @@ BW_MUST_USE enum bw_code bw_plan_prepare(const struct bw_place_request *request,
                                          uint32_t *class_of, struct bw_arena *arena,
                                          struct bw_plan_problem *problem, struct bw_error *err);
 
-/* Fills `into` (whose x is zeroed room for class_count × candidate_count) with a good assignment to relays of
- * `set`: greedy, then moved class by class until nothing gains. Relays nobody needs are left out of
- * into->set. */
-void bw_plan_assign(const struct bw_plan_problem *problem, uint64_t set, struct bw_plan_assignment *into);
+/* Fills `into` with a good assignment to relays of `set`: from two starts, then moved class by class until
+ * nothing gains. Relays nobody needs are left out of into->set. `spare` is work space; both have an x of
+ * class_count × candidate_count of their own, which may change hands. */
+void bw_plan_assign(const struct bw_plan_problem *problem, uint64_t set, struct bw_plan_assignment *into,
+                    struct bw_plan_assignment *spare);
 
 /* < 0 when a is better: who is left out, hot, rank, cost, then rendezvous. */
 int bw_plan_compare(const struct bw_plan_problem *problem, const struct bw_plan_assignment *a,
