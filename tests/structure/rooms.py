@@ -58,7 +58,7 @@ ONLY_USERS = {
 # Who may hold generated messages (bailiwick/v1/*.pb-c.h) and their types; only wire turns bytes into them and back.
 MESSAGE_USERS = {"wire", "fleet", "api", "relay", "cli", "server"}
 MESSAGE_HEADER = re.compile(r"protobuf-c/|.*\.pb-c\.h$")
-MESSAGE_CODING = re.compile(r"\b(protobuf_c_message_\w+|protobuf_c_buffer_\w+|\w+__(?:un)?pack(?:_to_buffer)?)\s*\(")
+MESSAGE_CODING = re.compile(r"\b(protobuf_c_message_(?:un)?pack(?:_to_buffer)?|\w+__(?:un)?pack(?:_to_buffer)?)\s*\(")
 
 # The pure rooms, control and crypto do no I/O and know no clock, no thread and no global randomness.
 IMPURE_HEADERS = re.compile(
