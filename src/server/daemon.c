@@ -12,6 +12,7 @@
 #include "runtime/log.h"
 #include "runtime/signals.h"
 #include "runtime/thread.h"
+#include "server/http.h"
 #include "server/hub.h"
 #include "server/notify.h"
 #include "server/orders.h"
@@ -29,6 +30,7 @@ struct life {
     struct bw_signer_client *signer;
     struct bw_signer_client **signer_clients;
     struct bw_signer_child *signer_child;
+    struct bw_http *http;
     struct bw_signal *term, *interrupt, *hangup;
     const char *signer_argv[16];
     bool have_key;
@@ -243,6 +245,9 @@ static enum bw_code start(struct life *life, struct bw_error *err)
         code = bw_hub_start(daemon->hub, err);
     for (unsigned i = 0; code == BW_OK && i < daemon->worker_count; i++)
         code = bw_worker_start(daemon->workers[i], err);
+    if (code == BW_OK && daemon->config->http_port != 0)
+        code = bw_http_create(daemon, &life->http, err);
+    atomic_store(&daemon->serving, code == BW_OK);
     return code;
 }
 
@@ -252,6 +257,7 @@ static void stop(struct life *life, bool orderly)
 {
     struct bw_daemon *daemon = &life->daemon;
     bw_notify("STOPPING=1");
+    atomic_store(&daemon->serving, false);
     if (daemon->hub != NULL && orderly)
         bw_hub_say_goodbye(daemon->hub);
     for (unsigned i = 0; daemon->workers != NULL && i < daemon->worker_count; i++) {
@@ -262,6 +268,7 @@ static void stop(struct life *life, bool orderly)
         if (daemon->workers[i] != NULL)
             bw_worker_join(daemon->workers[i]);
     }
+    bw_http_destroy(life->http);
     bw_hub_stop(daemon->hub);
     bw_desk_stop(daemon->desk);
     bw_desk_stop(daemon->lease_desk);

@@ -33,7 +33,7 @@ struct bw_daemon {
     struct bw_worker **workers;
     unsigned worker_count;
     struct bw_loop *main_loop;
-    _Atomic bool fenced;
+    _Atomic bool fenced, serving;
 };
 
 /* The worker that owns a meeting in this replica. */

@@ -65,6 +65,21 @@ static void renew_replica(struct bw_hub *hub)
 
 /* ---- the clock ---- */
 
+static void measure(struct bw_hub *hub)
+{
+    uint64_t relays = 0, serving = 0, sessions = 0;
+    for (const struct hub_relay *relay = hub->relays; relay != NULL; relay = relay->hh.next) {
+        relays += !relay->gone;
+        serving += relay->published_state == BW_RELAY_SERVING && relay->published_lease;
+        sessions += relay->session != NULL;
+    }
+    atomic_store(&hub->metrics.relays, relays);
+    atomic_store(&hub->metrics.relays_serving, serving);
+    atomic_store(&hub->metrics.sessions, sessions);
+    atomic_store(&hub->metrics.head_group, hub->head);
+    atomic_store(&hub->metrics.lease_age_ms, hub->now_ms - hub->replica_renewed_ms);
+}
+
 static void tick(void *context)
 {
     struct bw_hub *hub = context;
@@ -89,6 +104,7 @@ static void tick(void *context)
         relay->published_lease = lease;
         hub_publish(hub, true);
     }
+    measure(hub);
 }
 
 static void hub_thread(void *context)
@@ -150,6 +166,11 @@ void bw_hub_destroy(struct bw_hub *hub)
     bw_facts_release(hub->facts);
     bw_loop_destroy(hub->loop);
     bw_free(hub);
+}
+
+const struct bw_hub_metrics *bw_hub_metrics(const struct bw_hub *hub)
+{
+    return &hub->metrics;
 }
 
 struct bw_mailbox *bw_hub_mailbox(struct bw_hub *hub)

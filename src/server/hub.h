@@ -12,6 +12,7 @@
 #include "grpc/server.h"
 #include "policy/facts.h"
 #include "server/daemon.h"
+#include "server/metrics.h"
 
 struct bw_hub;
 
@@ -54,6 +55,8 @@ struct bw_hub_link {
     struct bw_mailbox *mailbox, *hub_mailbox; /* the worker's, the hub's */
 };
 struct bw_mailbox *bw_hub_mailbox(struct bw_hub *hub);
+/* Threads: any. */
+const struct bw_hub_metrics *bw_hub_metrics(const struct bw_hub *hub);
 extern const struct bw_grpc_method bw_hub_session_method;
 
 #endif

@@ -98,6 +98,7 @@ struct bw_hub {
 
     bool has_key;
     struct bw_grant_key key;
+    struct bw_hub_metrics metrics;
     uint64_t now_ms, started_ms; /* mono; of this turn */
 };
 

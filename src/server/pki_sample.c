@@ -27,7 +27,9 @@ void bw_pki_sample_config(const struct bw_pki_init *init, const char *trust_doma
 {
     const char *host = init->dns_count > 0 ? init->dns[0] : "localhost";
     bw_buf_append_str(out, before);
-    bw_buf_printf(out, "cell: \"%s\"\ntrustDomain: \"%s\"\n\n", init->cell, trust_domain);
+    const char *operator_name = init->operator_name != NULL ? init->operator_name : "operator-1";
+    bw_buf_printf(out, "cell: \"%s\"\ntrustDomain: \"%s\"\n", init->cell, trust_domain);
+    bw_buf_printf(out, "operators: [\"%s\"] # whose certificates administer this cell\n\n", operator_name);
     bw_buf_printf(out,
                   "listen:\n"
                   "  address: \"::\"\n"

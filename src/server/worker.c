@@ -265,10 +265,42 @@ static void load(void *context, const struct bw_id *meeting)
 
 /* ---- life ---- */
 
+static void measure(struct bw_worker *worker)
+{
+    struct bw_owner_counts owner = bw_owner_counts(worker->owner);
+    struct bw_worker_metrics *metrics = &worker->metrics;
+    atomic_store(&metrics->meetings, owner.meetings);
+    atomic_store(&metrics->participants, owner.participants);
+    atomic_store(&metrics->waiting, owner.waiting);
+    atomic_store(&metrics->decided, owner.decided);
+    atomic_store(&metrics->refused, owner.refused);
+    atomic_store(&metrics->retried, owner.retried);
+    atomic_store(&metrics->failed, owner.failed);
+    struct bw_grpc_server_counts server = bw_grpc_server_counts(worker->server);
+    atomic_store(&metrics->connections, server.connections);
+    atomic_store(&metrics->calls, server.calls);
+    atomic_store(&metrics->calls_started, server.calls_started);
+    if (worker->writer == NULL)
+        return;
+    struct bw_store_writer_stats writer;
+    bw_store_writer_stats_read(worker->writer, &writer);
+    atomic_store(&metrics->rows_waiting, writer.rows_waiting);
+    atomic_store(&metrics->rows_committed, writer.rows_committed);
+    atomic_store(&metrics->groups_committed, writer.groups_committed);
+    atomic_store(&metrics->groups_resent, writer.groups_resent);
+    atomic_store(&metrics->database_lanes, writer.lanes_connected);
+}
+
+const struct bw_worker_metrics *bw_worker_metrics(const struct bw_worker *worker)
+{
+    return &worker->metrics;
+}
+
 static void second(void *context)
 {
     struct bw_worker *worker = context;
     bw_owner_tick(worker->owner);
+    measure(worker);
 }
 
 static enum bw_code create_owner(struct bw_worker *worker, struct bw_error *err)

@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "control/owner.h"
 #include "server/daemon.h"
+#include "server/metrics.h"
 
 struct bw_worker;
 struct bw_signer_client;
@@ -27,6 +28,9 @@ struct bw_daemon *bw_worker_daemon(struct bw_worker *worker);
 struct bw_signer_client *bw_worker_signer(struct bw_worker *worker);
 struct bw_mailbox *bw_worker_mailbox(struct bw_worker *worker);
 uint16_t bw_worker_port(const struct bw_worker *worker);
+
+/* Threads: any. */
+const struct bw_worker_metrics *bw_worker_metrics(const struct bw_worker *worker);
 
 /* ---- the world changes; each takes a reference of its own. Threads: any. False when memory is out. ---- */
 bool bw_worker_set_view(struct bw_worker *worker, struct bw_fleet_view *view);

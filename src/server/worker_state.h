@@ -25,6 +25,8 @@ struct bw_worker {
     struct bw_hub_link link;
     struct bw_thread *thread;
 
+    struct bw_worker_metrics metrics;
+
     /* Changes of the group whose rows are being reported. */
     uint64_t group;
     struct bw_hub_change *changes;

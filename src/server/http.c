@@ -1,0 +1,153 @@
+#include "server/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "server/hub.h"
+#include "server/worker.h"
+
+struct bw_http {
+    struct bw_daemon *daemon;
+    struct MHD_Daemon *listener;
+};
+
+/* ---- /readyz ---- */
+
+/* NULL: ready. Otherwise why not. */
+static const char *why_not_ready(const struct bw_daemon *daemon)
+{
+    if (atomic_load(&daemon->fenced))
+        return "fenced: another process took over";
+    if (!atomic_load(&daemon->serving))
+        return "starting or stopping";
+    if (atomic_load(&bw_hub_metrics(daemon->hub)->lease_age_ms) >= daemon->config->lease_ms)
+        return "this replica's lease in the database has ended";
+    uint64_t lanes = 0;
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        lanes += atomic_load(&bw_worker_metrics(daemon->workers[i])->database_lanes);
+    return lanes == 0 ? "no connection to the database" : NULL;
+}
+
+/* ---- /metrics ---- */
+
+static void family(struct bw_buf *out, const char *name, const char *type, const char *help)
+{
+    bw_buf_printf(out, "# TYPE %s %s\n# HELP %s %s\n", name, type, name, help);
+}
+
+static void sample(struct bw_buf *out, const char *name, const char *type, uint64_t value)
+{
+    bw_buf_printf(out, "%s%s %lu\n", name, strcmp(type, "counter") == 0 ? "_total" : "",
+                  (unsigned long)value);
+}
+
+static void metrics(const struct bw_daemon *daemon, struct bw_buf *out)
+{
+    uint64_t sum;
+#define X(field, name, type, help)                                                                           \
+    family(out, name, type, help);                                                                           \
+    sum = 0;                                                                                                 \
+    for (unsigned i = 0; i < daemon->worker_count; i++)                                                      \
+        sum += atomic_load(&bw_worker_metrics(daemon->workers[i])->field);                                   \
+    sample(out, name, type, sum);
+    BW_WORKER_METRIC_MAP(X)
+#undef X
+#define X(field, name, type, help)                                                                           \
+    family(out, name, type, help);                                                                           \
+    sample(out, name, type, atomic_load(&bw_hub_metrics(daemon->hub)->field));
+    BW_HUB_METRIC_MAP(X)
+#undef X
+    bw_buf_append_str(out, "# EOF\n");
+}
+
+/* ---- the listener ---- */
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
+                              struct bw_view body)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(body.len, (void *)body.data, MHD_RESPMEM_MUST_COPY);
+    if (response == NULL)
+        return MHD_NO;
+    MHD_add_response_header(response, "Content-Type", type);
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *data, size_t *data_size,
+                              void **request)
+{
+    (void)version, (void)data, (void)data_size, (void)request;
+    static const char text[] = "text/plain; charset=utf-8";
+    struct bw_http *http = context;
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, text, bw_view_str("only GET\n"));
+    if (strcmp(url, "/healthz") == 0)
+        return answer(connection, MHD_HTTP_OK, text, bw_view_str("ok\n"));
+    if (strcmp(url, "/readyz") == 0) {
+        const char *why = why_not_ready(http->daemon);
+        return why == NULL ? answer(connection, MHD_HTTP_OK, text, bw_view_str("ok\n"))
+                           : answer(connection, MHD_HTTP_SERVICE_UNAVAILABLE, text, bw_view_str(why));
+    }
+    if (strcmp(url, "/metrics") == 0) {
+        struct bw_buf body = {0};
+        metrics(http->daemon, &body);
+        enum MHD_Result result =
+            body.failed
+                ? MHD_NO
+                : answer(connection, MHD_HTTP_OK,
+                         "application/openmetrics-text; version=1.0.0; charset=utf-8", bw_buf_view(&body));
+        bw_buf_finish(&body);
+        return result;
+    }
+    return answer(connection, MHD_HTTP_NOT_FOUND, text, bw_view_str("/healthz, /readyz or /metrics\n"));
+}
+
+enum bw_code bw_http_create(struct bw_daemon *daemon, struct bw_http **out, struct bw_error *err)
+{
+    const struct bw_daemon_config *config = daemon->config;
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD;
+    if (inet_pton(AF_INET, config->http_address, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(config->http_port);
+    } else if (inet_pton(AF_INET6, config->http_address, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(config->http_port);
+        flags |= MHD_USE_IPv6;
+    } else {
+        return bw_fail(err, BW_INVALID_ARGUMENT, NULL, "http.address \"%s\" is not a numeric address",
+                       config->http_address);
+    }
+    struct bw_http *http = bw_calloc(1, sizeof *http);
+    if (http == NULL)
+        return bw_fail_memory(err);
+    http->daemon = daemon;
+    http->listener = MHD_start_daemon(
+        flags, config->http_port, NULL, NULL, handle, http, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
+        MHD_OPTION_CONNECTION_LIMIT, 64u, MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
+    if (http->listener == NULL) {
+        bw_free(http);
+        return bw_fail(err, BW_UNAVAILABLE, NULL, "http: cannot listen on %s port %u: %s",
+                       config->http_address, config->http_port, strerror(errno));
+    }
+    *out = http;
+    return BW_OK;
+}
+
+void bw_http_destroy(struct bw_http *http)
+{
+    if (http == NULL)
+        return;
+    MHD_stop_daemon(http->listener);
+    bw_free(http);
+}
