@@ -126,6 +126,11 @@ const struct bw_caller *bw_callers_find(const struct bw_callers *callers, const 
     return bsearch(&wanted, callers->callers, callers->caller_count, sizeof wanted, compare_callers);
 }
 
+const struct bw_caller *bw_callers_at(const struct bw_callers *callers, size_t n)
+{
+    return n < callers->caller_count ? &callers->callers[n] : NULL;
+}
+
 const struct bw_known_tenant *bw_callers_tenant(const struct bw_callers *callers, const char *name)
 {
     const struct bw_known_tenant wanted = {.name = name};

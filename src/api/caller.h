@@ -48,6 +48,8 @@ void bw_callers_release(struct bw_callers *callers);
 
 /* NULL: not known here. */
 const struct bw_caller *bw_callers_find(const struct bw_callers *callers, const char *spiffe_id);
+/* The nth caller in the order of SPIFFE ids, relays too; NULL past the end. */
+const struct bw_caller *bw_callers_at(const struct bw_callers *callers, size_t n);
 const struct bw_known_tenant *bw_callers_tenant(const struct bw_callers *callers, const char *name);
 const struct bw_known_tenant *bw_callers_tenant_by_id(const struct bw_callers *callers,
                                                       const struct bw_id *id);

@@ -52,6 +52,9 @@ struct bw_admission {
 
 struct bw_op;
 
+/* op->error.reason of a request that was refused before: the decision with seq op->seq says why. */
+#define BW_OP_REFUSED_BEFORE "REFUSED_BEFORE"
+
 struct bw_op_create {
     const char *tenant_name;
     const char *user;
@@ -115,7 +118,7 @@ struct bw_op {
     /* ---- answer ---- */
     struct bw_error error;              /* code BW_OK: as asked */
     struct bw_admission admission;      /* JOIN, INVITE, RENEW */
-    const struct bw_decision *decision; /* the op's own row: JOINED, REFUSED, …; NULL when none was made */
+    const struct bw_decision *decision; /* the op's own row (JOINED, REFUSED, …) in op->arena; NULL: none */
     struct bw_mode_state mode;          /* of the meeting, after this op */
     enum bw_mode label;
     uint32_t participants, consents_missing;

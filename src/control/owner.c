@@ -259,6 +259,12 @@ static bool answered_before(struct bw_owner *owner, struct live *live, struct bw
                 "this request id was used before with other content; give each request its own");
         return true;
     }
+    op->seq = earlier->seq;
+    if (earlier->kind == BW_DECISION_REFUSED) {
+        bw_fail(&op->error, BW_FAILED_PRECONDITION, BW_OP_REFUSED_BEFORE,
+                "this request was refused before; a new try needs a new request id");
+        return true;
+    }
     if (op->kind == BW_OP_JOIN || op->kind == BW_OP_INVITE) {
         const struct bw_member *member = bw_meeting_slot(live->meeting, earlier->seq);
         if (member == NULL) {
@@ -268,7 +274,6 @@ static bool answered_before(struct bw_owner *owner, struct live *live, struct bw
         }
         admission_fill(owner, op, live->meeting, member);
     }
-    op->seq = earlier->seq;
     return true;
 }
 
