@@ -378,6 +378,17 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
     return 0;
 }
 
+/* A frame of a type nobody knows: counted when it began (on_begin_frame), and that is all. */
+static int ignore_extension(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd,
+                            void *user_data)
+{
+    (void)session;
+    (void)payload;
+    (void)hd;
+    (void)user_data;
+    return NGHTTP2_ERR_CANCEL;
+}
+
 void bw_connection_set_callbacks(nghttp2_session_callbacks *callbacks)
 {
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
@@ -386,6 +397,7 @@ void bw_connection_set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, ignore_extension);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
 }
 

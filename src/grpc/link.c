@@ -225,6 +225,19 @@ void bw_link_wake(struct bw_link *link)
 
 /* ---- reading ---- */
 
+/* What the peer hears when its bytes end the session. */
+static uint32_t goaway_code(int error)
+{
+    switch (error) {
+    case NGHTTP2_ERR_FLOODED:
+        return NGHTTP2_ENHANCE_YOUR_CALM;
+    case NGHTTP2_ERR_BAD_CLIENT_MAGIC:
+        return NGHTTP2_PROTOCOL_ERROR;
+    default:
+        return NGHTTP2_INTERNAL_ERROR;
+    }
+}
+
 static void read_in(struct bw_link *link, int reads)
 {
     while (link->state == BW_LINK_OPEN && reads-- > 0) {
@@ -251,6 +264,7 @@ static void read_in(struct bw_link *link, int reads)
         ssize_t taken = nghttp2_session_mem_recv(link->session, link->scratch->in, got);
         bw_link_wake(link);
         if (taken < 0) {
+            (void)nghttp2_session_terminate_session(link->session, goaway_code((int)taken));
             (void)bw_fail(&err, BW_UNAVAILABLE, NULL, "HTTP/2: %s", nghttp2_strerror((int)taken));
             bw_link_end(link, &err);
             return;

@@ -252,17 +252,13 @@ void bw_call_header(struct bw_grpc_call *call, struct bw_view name, struct bw_vi
 /* What is wrong with the request as far as its headers tell; true when nothing is. */
 static bool check_headers(struct bw_grpc_call *call)
 {
-    if (call->content != BW_GRPC_CONTENT_GRPC) {
-        bw_response_http(call, "415");
-        return false;
-    }
-    if (!call->method_post) {
-        bw_response_http(call, "405");
-        return false;
-    }
-    if (call->headers_too_large) {
+    if (call->headers_too_large) { /* first: what came after the limit has not been looked at */
         bw_call_answer(call, BW_RESOURCE_EXHAUSTED, "request headers exceed %zu bytes",
                        call->server->config.limits.max_header_bytes);
+    } else if (call->content != BW_GRPC_CONTENT_GRPC) {
+        bw_response_http(call, "415");
+    } else if (!call->method_post) {
+        bw_response_http(call, "405");
     } else if (call->method == NULL) {
         bw_call_answer(call, BW_UNIMPLEMENTED, "unknown method %.*s", (int)call->path.len,
                        call->path.data ? (const char *)call->path.data : "");

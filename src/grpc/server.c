@@ -15,7 +15,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
-enum { BACKLOG = 4096, ACCEPTS_PER_EVENT = 32, DESCRIPTORS_OUT_RETRY_MS = 100 };
+enum { BACKLOG = 4096, ACCEPTS_PER_EVENT = 32, DESCRIPTORS_OUT_RETRY_MS = 100, FIRST_EXTENSION_TYPE = 0x0a };
 
 /* A listening socket. It outlives its server for as long as libuv needs the handle. */
 struct bw_listener {
@@ -323,6 +323,10 @@ static enum bw_code make_http2(struct bw_grpc_server *server, struct bw_error *e
     nghttp2_option_set_max_settings(options, 32);
     nghttp2_option_set_max_outbound_ack(options, 512);
     nghttp2_option_set_max_continuations(options, 8);
+    /* Unknown frames are ignored without a word to us, unless they are ours to ignore: then they are counted.
+     */
+    for (unsigned type = FIRST_EXTENSION_TYPE; type <= 0xff; type++)
+        nghttp2_option_set_user_recv_extension_type(options, (uint8_t)type);
     /* A second net below our own bucket, which sees resets in both directions. */
     nghttp2_option_set_stream_reset_rate_limit(options, limits->resets ? limits->resets * 2 : 1000,
                                                limits->resets_per_s ? limits->resets_per_s * 2 : 33);

@@ -204,6 +204,15 @@ static void quit(struct bw_grpc_call *call, void *context)
     bw_grpc_finish(call, &err, NULL);
 }
 
+static void keep(struct bw_grpc_call *call, struct bw_view message, void *context)
+{
+    (void)message;
+    struct rig *rig = context;
+    BW_CHECK(rig->kept_count < BW_ARRAY_LEN(rig->kept));
+    bw_grpc_call_hold(call);
+    rig->kept[rig->kept_count++] = call;
+}
+
 static enum bw_code admit(struct bw_grpc_call *call, const struct bw_grpc_method *method, void *context,
                           struct bw_error *err)
 {
@@ -213,11 +222,11 @@ static enum bw_code admit(struct bw_grpc_call *call, const struct bw_grpc_method
     return BW_OK;
 }
 
-static struct bw_grpc_method methods[13];
+static struct bw_grpc_method methods[14];
 
 static void fill_methods(struct rig *rig)
 {
-    const struct bw_grpc_method table[13] = {
+    const struct bw_grpc_method table[14] = {
         {.path = "/t.T/Echo", .message = echo},
         {.path = "/t.T/Fail", .message = fail_with_details},
         {.path = "/t.T/Never", .message = never},
@@ -235,6 +244,7 @@ static void fill_methods(struct rig *rig)
         {.path = "/t.T/Secret", .message = echo},
         {.path = "/t.T/Quit", .client_streams = true, .opened = quit, .message = sum_message},
         {.path = "/t.T/Gzip", .message = echo_gzip},
+        {.path = "/t.T/Keep", .message = keep},
     };
     for (size_t i = 0; i < BW_ARRAY_LEN(methods); i++) {
         methods[i] = table[i];
@@ -328,7 +338,7 @@ void rig_finish(struct rig *rig)
 void rig_run_until(struct rig *rig, const bool *flag)
 {
     rig->timed_out = false;
-    bw_timer_start(rig->watchdog, 10000, 0);
+    bw_timer_start(rig->watchdog, 10000, 100);
     while (!*flag && !rig->timed_out)
         bw_loop_turn(rig->loop, true);
     bw_timer_stop(rig->watchdog);
@@ -338,19 +348,27 @@ void rig_run_until(struct rig *rig, const bool *flag)
 void rig_run_until_count(struct rig *rig, const unsigned *number, unsigned n)
 {
     rig->timed_out = false;
-    bw_timer_start(rig->watchdog, 10000, 0);
+    bw_timer_start(rig->watchdog, 10000, 100);
     while (*number < n && !rig->timed_out)
         bw_loop_turn(rig->loop, true);
     bw_timer_stop(rig->watchdog);
     assert_false(rig->timed_out);
 }
 
+void rig_turn(struct rig *rig)
+{
+    bw_timer_start(rig->watchdog, 1, 1); /* a single shot may fire before the wait begins */
+    bw_loop_turn(rig->loop, true);
+    bw_timer_stop(rig->watchdog);
+}
+
 void rig_run_ms(struct rig *rig, uint64_t ms)
 {
     rig->timed_out = false;
-    bw_timer_start(rig->watchdog, ms, 0);
+    bw_timer_start(rig->watchdog, ms, 100);
     while (!rig->timed_out)
         bw_loop_turn(rig->loop, true);
+    bw_timer_stop(rig->watchdog);
 }
 
 /* ---- calls ---- */

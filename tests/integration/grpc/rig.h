@@ -11,7 +11,8 @@
  *   /t.T/Meta     unary: sends back x-echo as header and x-echo-bin as trailer
  *   /t.T/Secret   unary; the admit hook asks for a peer with a SPIFFE id
  *   /t.T/Quit     answers with an error as soon as it is opened
- *   /t.T/Gzip     unary echo, compressed */
+ *   /t.T/Gzip     unary echo, compressed
+ *   /t.T/Keep     holds the call in rig.kept until the test releases it */
 #ifndef BW_TESTS_RIG_H
 #define BW_TESTS_RIG_H
 
@@ -39,6 +40,8 @@ struct rig {
     unsigned opened, messages, half_closed, ended;
     enum bw_code ended_why;
     char peer[300];
+    struct bw_grpc_call *kept[64];
+    size_t kept_count;
 };
 
 /* Starts the loop, nothing else; change the configurations, then rig_serve and rig_connect. */
@@ -51,6 +54,8 @@ void rig_finish(struct rig *rig);
 void rig_run_until(struct rig *rig, const bool *flag);
 /* Turns the loop for so long. */
 void rig_run_ms(struct rig *rig, uint64_t ms);
+/* One turn, waiting at most a moment. */
+void rig_turn(struct rig *rig);
 /* Turns until *count has reached at least n. */
 void rig_run_until_count(struct rig *rig, const unsigned *count, unsigned n);
 
