@@ -376,6 +376,14 @@ void bw_fleet_client_stop(struct bw_fleet_client *client, const char *reason, ui
     bw_timer_start(client->leaving, leaving ? LEAVE_MS : 0, 0);
 }
 
+void bw_fleet_client_set_tls(struct bw_fleet_client *client, struct bw_grpc_tls *tls)
+{
+    BW_CHECK(client->config.tls != NULL && tls != NULL);
+    struct bw_grpc_tls *old = client->config.tls;
+    client->config.tls = bw_grpc_tls_hold(tls);
+    bw_grpc_tls_release(old);
+}
+
 enum bw_authority bw_fleet_client_authority(const struct bw_fleet_client *client)
 {
     return bw_client_state_authority(client->state, bw_clock_mono_ms());

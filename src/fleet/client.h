@@ -78,6 +78,9 @@ void bw_fleet_client_destroy(struct bw_fleet_client *client);
 void bw_fleet_client_stop(struct bw_fleet_client *client, const char *reason, uint32_t back_in_ms,
                           void (*done)(void *context), void *context);
 
+/* For connections from now on (a renewed certificate); held. Only for a client that was created with one. */
+void bw_fleet_client_set_tls(struct bw_fleet_client *client, struct bw_grpc_tls *tls);
+
 enum bw_authority bw_fleet_client_authority(const struct bw_fleet_client *client);
 /* See bw_client_state_stale_ms. */
 uint64_t bw_fleet_client_stale_ms(const struct bw_fleet_client *client);

@@ -50,10 +50,12 @@ struct bw_measure_interval bw_measure_interval(struct bw_measure *m)
     uint64_t owed_now = owed - m->expected_prior, got_now = m->received - m->received_prior;
     struct bw_measure_interval interval = {.packets_received = got_now,
                                            .packets_lost = owed_now > got_now ? owed_now - got_now : 0,
+                                           .bytes_received = m->bytes - m->bytes_prior,
                                            .jitter_us = bw_measure_jitter_us(m)};
     if (owed_now > 0)
         interval.fraction_lost_ppm = (uint32_t)(interval.packets_lost * 1000000 / owed_now);
     m->expected_prior = owed;
     m->received_prior = m->received;
+    m->bytes_prior = m->bytes;
     return interval;
 }

@@ -11,15 +11,15 @@ struct bw_measure {
     bool started;
     uint64_t first, highest; /* sequences */
     uint64_t received, bytes;
-    uint64_t lost_before;                    /* in runs that have ended */
-    uint64_t expected_prior, received_prior; /* at the end of the last interval */
-    uint32_t transit_us;                     /* of the last packet, modulo 2^32 */
-    uint32_t jitter_x16_us;                  /* the estimate, scaled by 16 as in A.8 */
+    uint64_t lost_before;                                 /* in runs that have ended */
+    uint64_t expected_prior, received_prior, bytes_prior; /* at the end of the last interval */
+    uint32_t transit_us;                                  /* of the last packet, modulo 2^32 */
+    uint32_t jitter_x16_us;                               /* the estimate, scaled by 16 as in A.8 */
 };
 
 /* What one interval looked like; lost is not below 0 (duplicates never reach a measure). */
 struct bw_measure_interval {
-    uint64_t packets_received, packets_lost;
+    uint64_t packets_received, packets_lost, bytes_received;
     uint32_t fraction_lost_ppm;
     uint32_t jitter_us;
 };

@@ -1,0 +1,359 @@
+#include "relay/worker.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "relay/worker_state.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/random.h"
+
+enum {
+    TICK_MS = 100,
+    WINDOW_MS = 10000, /* of quality samples */
+    STATS_WINDOWS = 6, /* between statistics lines in the log */
+    END_POLL_MS = 100,
+};
+
+struct bw_relay_now worker_now(void)
+{
+    return (struct bw_relay_now){.mono_us = bw_clock_mono_ns() / 1000, .wall_ms = bw_clock_wall_ms()};
+}
+
+void worker_flush(struct bw_relay_worker *worker)
+{
+    bw_outbox_flush(&worker->outbox);
+}
+
+/* ---- datagrams ---- */
+
+static void received(void *context, const struct bw_address *from, struct bw_view bytes)
+{
+    struct bw_relay_worker *worker = context;
+    struct bw_relay_now now = worker_now();
+    bool probe = bytes.len == BW_DATAGRAM_HEADER && bytes.data[0] == BW_DATAGRAM_VERSION &&
+                 (bytes.data[1] == BW_DATAGRAM_PROBE || bytes.data[1] == BW_DATAGRAM_PROBE_REPLY);
+    for (size_t i = 0; probe && i < worker->cell_count; i++) {
+        if (bw_prober_receive(worker->cells[i].prober, from, bytes, now.mono_us, &worker->outbox))
+            return;
+    }
+    bw_relay_core_receive(worker->core, from, bytes, now);
+}
+
+static void send_failed(void *context, uint64_t count)
+{
+    const struct bw_relay_worker *worker = context;
+    bw_relay_core_send_failed(worker->core, count);
+}
+
+/* ---- time ---- */
+
+static uint64_t cpu_us(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+static void measure_rates(struct bw_relay_worker *worker, uint64_t now_us)
+{
+    struct worker_rates *rates = &worker->rates;
+    const struct bw_relay_counters *c = bw_relay_core_counters(worker->core);
+    uint64_t elapsed = now_us - rates->at_us;
+    if (elapsed < 1000000)
+        return;
+    uint64_t cpu = cpu_us(), bytes = c->received_bytes + c->forwarded_bytes,
+             packets = c->received + c->forwarded;
+    uint64_t ppm = (cpu - rates->cpu_us) * 1000000 / elapsed; /* of one core: there is one thread */
+    rates->load.cpu_ppm = ppm > 1000000 ? 1000000 : (uint32_t)ppm;
+    rates->load.bits_per_s = (bytes - rates->bytes) * 8 * 1000000 / elapsed;
+    rates->load.packets_per_s = (packets - rates->packets) * 1000000 / elapsed;
+    rates->at_us = now_us;
+    rates->cpu_us = cpu;
+    rates->bytes = bytes;
+    rates->packets = packets;
+    worker_tell_refusals(worker);
+}
+
+static void note_authority(struct worker_cell *cell, enum bw_authority authority)
+{
+    static const char *const words[] = {
+        [BW_AUTHORITY_NONE] = "no control plane for too long: nothing is forwarded",
+        [BW_AUTHORITY_HELD] = "no control plane: forwarding goes on, nobody new is admitted",
+        [BW_AUTHORITY_FULL] = "the lease is held"};
+    if (authority == cell->authority)
+        return;
+    bw_log(authority == BW_AUTHORITY_FULL ? BW_LOG_INFO : BW_LOG_ERROR, "authority", "cell=%s what=\"%s\"",
+           cell->settings->name, words[authority]);
+    cell->authority = authority;
+}
+
+static void tick(void *context)
+{
+    struct bw_relay_worker *worker = context;
+    struct bw_relay_now now = worker_now();
+    for (size_t i = 0; i < worker->cell_count; i++) {
+        struct worker_cell *cell = &worker->cells[i];
+        enum bw_authority authority = bw_fleet_client_authority(cell->client);
+        note_authority(cell, authority);
+        bw_relay_core_authority(worker->core, i, authority, bw_fleet_client_stale_ms(cell->client));
+    }
+    bw_relay_core_tick(worker->core, now);
+    measure_rates(worker, now.mono_us);
+    worker_flush(worker);
+}
+
+static void probe_tick(void *context)
+{
+    struct bw_relay_worker *worker = context;
+    struct bw_relay_now now = worker_now();
+    for (size_t i = 0; i < worker->cell_count; i++)
+        bw_prober_tick(worker->cells[i].prober, now.mono_us, now.wall_ms, &worker->outbox);
+    worker_flush(worker);
+}
+
+struct collecting {
+    struct bw_relay_worker *worker;
+    size_t cell, count;
+    uint64_t start_ms;
+    uint32_t window_ms;
+};
+
+static void collect(void *context, const struct bw_relay_channel_status *status)
+{
+    struct collecting *c = context;
+    if (status->cell != c->cell)
+        return;
+    struct bw_measure_interval interval = bw_measure_interval(status->measure);
+    if (interval.packets_received == 0 && interval.packets_lost == 0)
+        return;
+    c->worker->samples[c->count++] = (struct bw_quality_sample){.meeting = status->meeting,
+                                                                .slot = status->slot,
+                                                                .window_start_ms = c->start_ms,
+                                                                .window_ms = c->window_ms,
+                                                                .packets_received = interval.packets_received,
+                                                                .packets_lost = interval.packets_lost,
+                                                                .bytes_received = interval.bytes_received,
+                                                                .jitter_us = interval.jitter_us,
+                                                                .round_trip_us = (uint32_t)status->rtt_us};
+}
+
+static void log_statistics(const struct bw_relay_worker *worker)
+{
+    const struct bw_relay_counters *c = bw_relay_core_counters(worker->core);
+    uint64_t dropped = 0;
+    uint32_t participants = 0;
+    for (size_t i = 0; i < BW_DROP_COUNT; i++)
+        dropped += c->dropped[i];
+    for (size_t i = 0; i < worker->cell_count; i++)
+        participants += bw_relay_core_cell_status(worker->core, i).participants;
+    bw_log(BW_LOG_INFO, "statistics",
+           "participants=%u meetings=%zu received=%llu forwarded=%llu to_peers=%llu dropped=%llu cpu_ppm=%u",
+           (unsigned)participants, bw_relay_core_meetings(worker->core), (unsigned long long)c->received,
+           (unsigned long long)c->forwarded, (unsigned long long)c->to_peers, (unsigned long long)dropped,
+           (unsigned)worker->rates.load.cpu_ppm);
+}
+
+static void end_window(void *context)
+{
+    struct bw_relay_worker *worker = context;
+    uint64_t now_ms = bw_clock_wall_ms();
+    for (size_t i = 0; i < worker->cell_count; i++) {
+        struct collecting c = {
+            .worker = worker, .cell = i, .start_ms = worker->window_start_ms, .window_ms = WINDOW_MS};
+        bw_relay_core_each_channel(worker->core, collect, &c);
+        (void)bw_fleet_client_report_quality(worker->cells[i].client, worker->samples, c.count);
+    }
+    worker->window_start_ms = now_ms;
+    if (++worker->windows % STATS_WINDOWS == 0)
+        log_statistics(worker);
+}
+
+/* ---- the end ---- */
+
+static void cell_stopped(void *context)
+{
+    struct worker_cell *cell = context;
+    struct bw_relay_worker *worker = cell->worker;
+    cell->stopped = true;
+    for (size_t i = 0; i < worker->cell_count; i++) {
+        if (!worker->cells[i].stopped)
+            return;
+    }
+    bw_loop_stop(worker->loop);
+}
+
+static void say_goodbye(struct bw_relay_worker *worker)
+{
+    bw_timer_stop(worker->ending);
+    bw_relay_core_shutdown(worker->core, BW_REFUSAL_SHUTDOWN);
+    worker_flush(worker);
+    for (size_t i = 0; i < worker->cell_count; i++)
+        bw_fleet_client_stop(worker->cells[i].client, "the relay ends", 0, cell_stopped, &worker->cells[i]);
+}
+
+static void wait_for_empty(void *context)
+{
+    struct bw_relay_worker *worker = context;
+    uint32_t participants = 0;
+    for (size_t i = 0; i < worker->cell_count; i++)
+        participants += bw_relay_core_cell_status(worker->core, i).participants;
+    if (participants == 0 || bw_clock_mono_ms() >= worker->end_ms)
+        say_goodbye(worker);
+}
+
+static void end(int signal_number, void *context)
+{
+    struct bw_relay_worker *worker = context;
+    bw_log(BW_LOG_INFO, "stopping", "signal=%d again=%s drain_ms=%u", signal_number,
+           worker->stopping ? "true" : "false", (unsigned)worker->config->drain_ms);
+    if (worker->stopping) {
+        bw_loop_stop(worker->loop);
+        return;
+    }
+    worker->stopping = true;
+    worker->end_ms = bw_clock_mono_ms() + worker->config->drain_ms;
+    for (size_t i = 0; worker->config->drain_ms > 0 && i < worker->cell_count; i++) {
+        bw_relay_core_drain(worker->core, i, true);
+        bw_fleet_client_drain_request(worker->cells[i].client, "the relay was asked to stop",
+                                      worker->config->drain_ms);
+    }
+    bw_timer_start(worker->ending, 0, END_POLL_MS);
+}
+
+static void reload(int signal_number, void *context)
+{
+    struct bw_relay_worker *worker = context;
+    struct bw_relay_config fresh;
+    struct bw_diags diags;
+    struct bw_error err = {0};
+    (void)signal_number;
+    struct bw_arena *arena = bw_arena_create(BW_YAML_ARENA_BYTES);
+    bw_diags_init(&diags);
+    enum bw_code code = arena != NULL ? bw_relay_config_load(worker->file, arena, &diags, &fresh, &err)
+                                      : bw_fail_memory(&err);
+    if (code == BW_OK)
+        bw_log_configure(fresh.log_level, fresh.log_json);
+    for (size_t i = 0; code == BW_OK && i < worker->cell_count; i++)
+        code = worker_cell_reload(&worker->cells[i], &err);
+    if (code == BW_OK)
+        bw_log(BW_LOG_INFO, "reloaded", "what=\"log and certificates; everything else needs a restart\"");
+    else
+        bw_log(BW_LOG_ERROR, "not_reloaded", "why=\"%s\"", err.show);
+    bw_diags_finish(&diags);
+    bw_arena_destroy(arena);
+}
+
+/* ---- life ---- */
+
+static void render_status(void *context, struct bw_buf *out)
+{
+    worker_status_json(context, out);
+}
+
+static bool start_media(struct bw_relay_worker *worker, struct bw_error *err)
+{
+    const struct bw_relay_config *config = worker->config;
+    struct bw_socket_handlers handlers = {
+        .context = worker, .received = received, .send_failed = send_failed};
+    struct bw_relay_hooks hooks = {.context = worker, .joined = worker_joined, .left = worker_left};
+    worker->samples = bw_calloc(config->limits.channels, sizeof *worker->samples);
+    worker->core =
+        bw_relay_core_create(&config->limits, &worker->outbox, &hooks, bw_random_bytes, worker_now());
+    if (worker->samples == NULL || worker->core == NULL) {
+        (void)bw_fail_memory(err);
+        return false;
+    }
+    worker->socket = bw_socket_create(worker->loop, &config->listen, &worker->outbox, &handlers, err);
+    return worker->socket != NULL;
+}
+
+static bool start_rest(struct bw_relay_worker *worker, struct bw_error *err)
+{
+    for (size_t i = 0; i < worker->config->cell_count; i++) {
+        worker->cell_count = i + 1;
+        if (worker_cell_start(worker, i, err) != BW_OK)
+            return false;
+    }
+    if (worker->config->status_socket != NULL) {
+        worker->status =
+            bw_status_server_create(worker->loop, worker->config->status_socket, render_status, worker, err);
+        if (worker->status == NULL)
+            return false;
+    }
+    worker->tick = bw_timer_create(worker->loop, tick, worker, err);
+    worker->probe = bw_timer_create(worker->loop, probe_tick, worker, err);
+    worker->window = bw_timer_create(worker->loop, end_window, worker, err);
+    worker->ending = bw_timer_create(worker->loop, wait_for_empty, worker, err);
+    worker->term = bw_signal_watch(worker->loop, SIGTERM, end, worker, err);
+    worker->interrupt = bw_signal_watch(worker->loop, SIGINT, end, worker, err);
+    worker->reload = bw_signal_watch(worker->loop, SIGHUP, reload, worker, err);
+    return worker->tick != NULL && worker->probe != NULL && worker->window != NULL &&
+           worker->ending != NULL && worker->term != NULL && worker->interrupt != NULL &&
+           worker->reload != NULL;
+}
+
+struct bw_relay_worker *bw_relay_worker_create(const struct bw_relay_config *config, const char *file,
+                                               struct bw_error *err)
+{
+    struct bw_relay_worker *worker = bw_calloc(1, sizeof *worker);
+    if (worker == NULL) {
+        (void)bw_fail_memory(err);
+        return NULL;
+    }
+    uint8_t random[16];
+    bw_random_bytes(random, sizeof random);
+    worker->boot_id = bw_id_v4(random);
+    worker->config = config;
+    worker->file = file;
+    worker->started_us = worker->rates.at_us = worker_now().mono_us;
+    worker->rates.cpu_us = cpu_us();
+    worker->window_start_ms = bw_clock_wall_ms();
+    worker->loop = bw_loop_create(err);
+    if (worker->loop == NULL || !start_media(worker, err) || !start_rest(worker, err)) {
+        bw_relay_worker_destroy(worker);
+        return NULL;
+    }
+    return worker;
+}
+
+void bw_relay_worker_run(struct bw_relay_worker *worker)
+{
+    char listen[BW_ADDRESS_TEXT];
+    struct bw_address address = bw_socket_address(worker->socket);
+    bw_address_format(&address, listen);
+    bw_log(BW_LOG_INFO, "started", "relay=%s listen=%s capacity=%u cells=%zu", worker->config->name, listen,
+           (unsigned)worker->config->limits.channels, worker->cell_count);
+    bw_timer_start(worker->tick, 0, TICK_MS);
+    bw_timer_start(worker->window, WINDOW_MS, WINDOW_MS);
+    bw_loop_run(worker->loop);
+    log_statistics(worker);
+    bw_log(BW_LOG_INFO, "ended", "relay=%s", worker->config->name);
+}
+
+void bw_relay_worker_destroy(struct bw_relay_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    bw_timer_destroy(worker->tick);
+    bw_timer_destroy(worker->probe);
+    bw_timer_destroy(worker->window);
+    bw_timer_destroy(worker->ending);
+    bw_signal_destroy(worker->term);
+    bw_signal_destroy(worker->interrupt);
+    bw_signal_destroy(worker->reload);
+    bw_status_server_destroy(worker->status);
+    worker->outbox.count = 0;
+    bw_relay_core_destroy(worker->core); /* its hooks are gone before the clients they speak to */
+    for (size_t i = 0; i < worker->cell_count; i++)
+        worker_cell_finish(&worker->cells[i]);
+    bw_socket_destroy(worker->socket);
+    bw_loop_destroy(worker->loop);
+    bw_free(worker->samples);
+    bw_free(worker);
+}
