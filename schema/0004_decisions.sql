@@ -62,6 +62,8 @@ DECLARE
     v_group bigint;
     v_stale text;
     v_facts bigint;
+    v_current boolean;
+    v_leased boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(4771, 1);
 
@@ -74,17 +76,21 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM bw_replica_check(p_replica, p_epoch);
-
-    SELECT string_agg(p.tenant || '/' || p.revision, ',') INTO v_stale
-        FROM unnest(p_tenants, p_revisions) AS p (tenant, revision) LEFT JOIN tenant t ON t.id = p.tenant
-        WHERE t.policy_revision IS DISTINCT FROM p.revision;
+    -- All checks in one statement, in one snapshot taken under the lock: what a statement costs counts when groups
+    -- are small.
+    SELECT r.epoch IS NOT DISTINCT FROM p_epoch AND NOT r.fenced, r.lease_until >= clock_timestamp(), f.revision,
+           (SELECT string_agg(p.tenant || '/' || p.revision, ',')
+            FROM unnest(p_tenants, p_revisions) AS p (tenant, revision) LEFT JOIN tenant t ON t.id = p.tenant
+            WHERE t.policy_revision IS DISTINCT FROM p.revision)
+        INTO v_current, v_leased, v_facts, v_stale
+        FROM facts_head f LEFT JOIN replica r ON r.id = p_replica;
+    IF v_current IS NOT TRUE OR NOT v_leased THEN
+        PERFORM bw_replica_check(p_replica, p_epoch); -- which raises the right words
+    END IF;
     IF v_stale IS NOT NULL THEN
         RAISE EXCEPTION 'decided under a policy revision that is not current'
             USING ERRCODE = 'BW002', DETAIL = v_stale;
     END IF;
-
-    SELECT revision INTO v_facts FROM facts_head;
     IF v_facts <> p_facts THEN
         RAISE EXCEPTION 'decided under facts revision %, % is current', p_facts, v_facts
             USING ERRCODE = 'BW003', DETAIL = v_facts::text;

@@ -67,12 +67,18 @@ static enum bw_code prepare(PGconn *connection, enum bw_store_statement statemen
 
 static enum bw_code set_up(PGconn *connection, uint64_t *head_group, struct bw_error *err)
 {
-    enum bw_code code = prepare(connection, BW_STORE_STATEMENT_GROUP, bw_store_group_query,
-                                bw_store_group_type_count, bw_store_group_types, err);
+    /* Arrays would make the planner plan each group anew, which triples what a small one costs. */
+    PGresult *result = NULL;
+    enum bw_code code = bw_pg_exec(
+        connection, "SELECT set_config('plan_cache_mode', 'force_generic_plan', false)", NULL, &result, err);
+    if (code != BW_OK)
+        return code;
+    PQclear(result);
+    code = prepare(connection, BW_STORE_STATEMENT_GROUP, bw_store_group_query, bw_store_group_type_count,
+                   bw_store_group_types, err);
     if (code == BW_OK)
         code = prepare(connection, BW_STORE_STATEMENT_CONFLICTS, bw_store_conflict_query,
                        bw_store_conflict_type_count, bw_store_conflict_types, err);
-    PGresult *result = NULL;
     if (code == BW_OK)
         code = bw_pg_exec(connection, "SELECT group_no FROM head", NULL, &result, err);
     if (code != BW_OK)
