@@ -177,7 +177,9 @@ bool decide_observe(struct draft *draft, struct bw_op *op)
     flags.observed.scheme = op->observe.scheme;
     flags.observed.epoch = op->observe.mode_epoch;
     flags.observed.confirmed = true;
-    if (memcmp(&flags.observed, &member->flags.observed, sizeof flags.observed) == 0)
+    const struct bw_flags_observed *known = &member->flags.observed;
+    if (known->state == flags.observed.state && known->scheme == flags.observed.scheme &&
+        known->epoch == flags.observed.epoch && known->confirmed)
         return true;
     uint32_t slot = member->slot;
 

@@ -116,10 +116,11 @@ struct bw_op {
     void *context;
 
     /* ---- answer ---- */
-    struct bw_error error;              /* code BW_OK: as asked */
-    struct bw_admission admission;      /* JOIN, INVITE, RENEW */
-    const struct bw_decision *decision; /* the op's own row (JOINED, REFUSED, …) in op->arena; NULL: none */
-    struct bw_mode_state mode;          /* of the meeting, after this op */
+    struct bw_error error;         /* code BW_OK: as asked */
+    struct bw_admission admission; /* JOIN, INVITE, RENEW */
+    /* The op's own row (JOINED, REFUSED, …), valid inside `done`; NULL when none was made. */
+    const struct bw_decision *decision;
+    struct bw_mode_state mode; /* of the meeting, after this op */
     enum bw_mode label;
     uint32_t participants, consents_missing;
     uint32_t seq;   /* of the newest decision this answer rests on */

@@ -34,7 +34,7 @@ struct bw_op *op_queue_pop(struct op_queue *queue)
     return op;
 }
 
-static uint64_t mono(const struct bw_owner *owner)
+uint64_t owner_mono(const struct bw_owner *owner)
 {
     return owner->config.ports.mono_ms(owner->config.ports.context);
 }
@@ -125,7 +125,7 @@ struct live *live_find(const struct bw_owner *owner, const struct bw_id *id)
     return live;
 }
 
-static struct live *live_create(struct bw_owner *owner, const struct bw_id *id)
+struct live *live_create(struct bw_owner *owner, const struct bw_id *id)
 {
     struct live *live = bw_calloc(1, sizeof *live);
     if (live == NULL)
@@ -345,7 +345,7 @@ static bool decide(struct draft *draft, struct bw_op *op)
 
 static bool out_of_time(const struct bw_owner *owner, const struct bw_op *op)
 {
-    return op->deadline_mono_ms != 0 && mono(owner) >= op->deadline_mono_ms;
+    return op->deadline_mono_ms != 0 && owner_mono(owner) >= op->deadline_mono_ms;
 }
 
 static void delay(struct bw_owner *owner, struct live *live)
@@ -378,7 +378,7 @@ static void pump(struct bw_owner *owner, struct live *live)
 {
     if (live->batch != NULL || live->loading || owner->view == NULL)
         return; /* its end makes the meeting ready again */
-    if (live->retry_at_ms > mono(owner)) {
+    if (live->retry_at_ms > owner_mono(owner)) {
         delay(owner, live);
         return;
     }
@@ -444,267 +444,6 @@ void bw_owner_turn(struct bw_owner *owner)
     grants_flush(owner);
 }
 
-/* ---- the world changes ---- */
-
-static void retry_waiting(struct bw_owner *owner)
-{
-    struct op_queue again = owner->waiting;
-    if (again.first == NULL)
-        return;
-    op_queue_init(&owner->waiting);
-    struct bw_op *op = again.first;
-    while (op != NULL) {
-        struct bw_op *next = op->next;
-        bw_owner_submit(owner, op);
-        op = next;
-    }
-}
-
-static void recheck_all(struct bw_owner *owner, const struct bw_id *tenant)
-{
-    struct live *live, *next;
-    HASH_ITER(hh, owner->lives, live, next)
-    {
-        if (live->meeting == NULL || live->meeting->ended ||
-            (tenant != NULL && !bw_id_equal(tenant, &live->meeting->tenant)))
-            continue;
-        live->recheck = true;
-        live_make_ready(owner, live);
-    }
-}
-
-/* Whether a meeting could care: a relay it may stand on got another state, or the facts changed. */
-static bool fleet_changed(const struct bw_fleet_view *before, const struct bw_fleet_view *after)
-{
-    if (before == NULL)
-        return true;
-    const struct bw_snapshot *x = before->snapshot, *y = after->snapshot;
-    if (x->facts != y->facts || x->relay_count != y->relay_count)
-        return true;
-    for (size_t i = 0; i < x->relay_count; i++) {
-        if (x->live[i].state != y->live[i].state)
-            return true;
-    }
-    return false;
-}
-
-void bw_owner_set_view(struct bw_owner *owner, struct bw_fleet_view *view)
-{
-    struct bw_fleet_view *before = owner->view;
-    owner->view = bw_fleet_view_retain(view);
-    if (fleet_changed(before, view))
-        recheck_all(owner, NULL);
-    bw_fleet_view_release(before);
-    retry_waiting(owner);
-}
-
-enum bw_code bw_owner_set_policy(struct bw_owner *owner, struct bw_policy_set *set, struct bw_error *err)
-{
-    struct tenant_policy *policy;
-    HASH_FIND(hh, owner->policies, &set->tenant, sizeof set->tenant, policy);
-    if (policy != NULL) {
-        if (set->revision < policy->set->revision)
-            return BW_OK; /* a late message */
-        bw_policy_set_release(policy->set);
-        policy->set = bw_policy_set_retain(set);
-    } else {
-        policy = bw_calloc(1, sizeof *policy);
-        if (policy == NULL)
-            return bw_fail_memory(err);
-        policy->tenant = set->tenant;
-        policy->set = bw_policy_set_retain(set);
-        struct tenant_policy *added = policy;
-        HASH_ADD(hh, owner->policies, tenant, sizeof policy->tenant, added);
-        if (policy->hh.tbl == NULL) {
-            bw_policy_set_release(policy->set);
-            bw_free(policy);
-            return bw_fail_memory(err);
-        }
-    }
-    recheck_all(owner, &set->tenant);
-    retry_waiting(owner);
-    return BW_OK;
-}
-
-void bw_owner_set_signing_key(struct bw_owner *owner, const uint8_t key_id[BW_GRANT_KEY_ID_SIZE])
-{
-    memcpy(owner->key_id, key_id, sizeof owner->key_id);
-    owner->has_key = true;
-    owner_wake(owner);
-}
-
-void bw_owner_escrow_changed(struct bw_owner *owner)
-{
-    retry_waiting(owner);
-}
-
-static void end_empty(struct bw_owner *owner, struct live *live, uint64_t now)
-{
-    if (live->meeting->slot_count > 0) {
-        live->empty_since_ms = 0;
-        return;
-    }
-    if (live->empty_since_ms == 0)
-        live->empty_since_ms = now;
-    if (now - live->empty_since_ms < owner->config.empty_meeting_ms || live->batch != NULL || live->loading)
-        return;
-    struct batch *batch = batch_create(owner, live);
-    if (batch == NULL)
-        return;
-    struct draft draft = {.owner = owner,
-                          .live = live,
-                          .batch = batch,
-                          .now_ms = owner->config.ports.wall_ms(owner->config.ports.context)};
-    decide_end(&draft, NULL, BW_END_EVERYBODY_LEFT);
-    live->batch = batch;
-    batch_send(batch);
-}
-
-void bw_owner_tick(struct bw_owner *owner)
-{
-    uint64_t now = mono(owner), wall = owner->config.ports.wall_ms(owner->config.ports.context);
-    retry_waiting(owner);
-    struct live *live, *next;
-    HASH_ITER(hh, owner->lives, live, next)
-    {
-        if (live->meeting == NULL) {
-            if (live->queue.first == NULL && live->batch == NULL && !live->loading && !live->ready)
-                live_forget(owner, live);
-            else
-                live_make_ready(owner, live);
-            continue;
-        }
-        if (live->meeting->ended) {
-            if (wall - live->meeting->ended_ms > owner->config.ended_kept_ms && live->queue.first == NULL &&
-                live->batch == NULL && !live->ready && !live->loading)
-                live_forget(owner, live);
-            continue;
-        }
-        if (live->constraints != NULL && wall >= live->constraints->valid_until_ms)
-            live->recheck = true;
-        if (live->recheck || live->queue.first != NULL)
-            live_make_ready(owner, live);
-        if (now - live->burst_start_ms >= owner->config.burst_window_ms) {
-            live->burst_start_ms = now;
-            live->burst_count = 0;
-        }
-        end_empty(owner, live, now);
-    }
-}
-
-/* ---- recovery ---- */
-
-enum bw_code bw_owner_restore(struct bw_owner *owner, const struct bw_decision *decision,
-                              struct bw_error *err)
-{
-    struct live *live = live_find(owner, &decision->meeting);
-    if (live == NULL) {
-        live = live_create(owner, &decision->meeting);
-        if (live == NULL)
-            return bw_fail_memory(err);
-    }
-    if (live->meeting != NULL)
-        return bw_meeting_apply(live->meeting, decision, err);
-    if (decision->kind != BW_DECISION_CREATED || decision->seq != 1)
-        return bw_fail(err, BW_DATA_LOSS, "DECISION_LOG",
-                       "a meeting's decisions do not begin with its creation");
-    live->meeting = bw_meeting_create(decision);
-    return live->meeting != NULL ? BW_OK : bw_fail_memory(err);
-}
-
-void bw_owner_restored(struct bw_owner *owner)
-{
-    struct live *live, *next;
-    HASH_ITER(hh, owner->lives, live, next)
-    {
-        if (live->meeting == NULL)
-            continue;
-        for (size_t i = 0; i < live->meeting->slot_count; i++)
-            bw_book_adopt(owner->config.book, live->meeting->slots[i]->relay, 1);
-        live->recheck = !live->meeting->ended;
-    }
-}
-
-/* ---- reading and watching ---- */
-
-void bw_owner_each_meeting(struct bw_owner *owner, bw_owner_each *each, void *context)
-{
-    struct live *live, *next;
-    HASH_ITER(hh, owner->lives, live, next)
-    {
-        if (live->meeting != NULL && !each(context, live->meeting))
-            return;
-    }
-}
-
-void bw_owner_meeting_effects(const struct bw_meeting *meeting,
-                              void (*each)(void *context, const struct bw_effect *effect), void *context)
-{
-    for (size_t i = 0; i < meeting->relay_count; i++) {
-        for (size_t j = 0; j < meeting->relay_count; j++) {
-            if (i == j)
-                continue;
-            const struct bw_effect link = {.kind = BW_EFFECT_LINK,
-                                           .relay = meeting->relays[i].number,
-                                           .number = meeting->relays[j].number};
-            each(context, &link);
-        }
-    }
-    for (size_t i = 0; i < meeting->slot_count; i++) {
-        const struct bw_member *member = meeting->slots[i];
-        const struct bw_effect slot = {.kind = BW_EFFECT_SLOT,
-                                       .relay = member->relay,
-                                       .number = member->slot,
-                                       .entry = member->entry,
-                                       .role = member->role};
-        each(context, &slot);
-    }
-}
-
-enum bw_code bw_owner_watch(struct bw_owner *owner, const struct bw_id *meeting, struct bw_watch *watch,
-                            struct bw_error *err)
-{
-    struct live *live = live_find(owner, meeting);
-    if (live == NULL)
-        return bw_fail(err, BW_NOT_FOUND, "NO_MEETING", "the tenant has no meeting of that id");
-    watch->meeting = *meeting;
-    watch->previous = NULL;
-    watch->next = live->watches;
-    if (live->watches != NULL)
-        live->watches->previous = watch;
-    live->watches = watch;
-    watch->linked = true;
-    return BW_OK;
-}
-
-void bw_owner_unwatch(struct bw_owner *owner, struct bw_watch *watch)
-{
-    if (!watch->linked)
-        return;
-    struct live *live = live_find(owner, &watch->meeting);
-    if (watch->previous != NULL)
-        watch->previous->next = watch->next;
-    else if (live != NULL)
-        live->watches = watch->next;
-    if (watch->next != NULL)
-        watch->next->previous = watch->previous;
-    watch->linked = false;
-}
-
-struct bw_owner_counts bw_owner_counts(const struct bw_owner *owner)
-{
-    struct bw_owner_counts counts = owner->counts;
-    counts.waiting = owner->waiting.count;
-    for (const struct live *live = owner->lives; live != NULL; live = live->hh.next) {
-        if (live->meeting == NULL || live->meeting->ended)
-            continue;
-        counts.meetings++;
-        counts.participants += live->meeting->slot_count;
-        counts.in_flight += live->batch != NULL;
-    }
-    return counts;
-}
-
 /* Decides again after a failed batch: soon, then less soon. */
 void live_retry_later(struct bw_owner *owner, struct live *live)
 {
@@ -712,7 +451,7 @@ void live_retry_later(struct bw_owner *owner, struct live *live)
     uint64_t wait = RETRY_FIRST_MS;
     for (unsigned i = 1; i < live->failures && wait < RETRY_MOST_MS; i++)
         wait *= 3;
-    live->retry_at_ms = mono(owner) + (wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS);
+    live->retry_at_ms = owner_mono(owner) + (wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS);
     live_make_ready(owner, live);
 }
 

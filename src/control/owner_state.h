@@ -161,6 +161,9 @@ void live_forget(struct bw_owner *owner, struct live *live);
 /* Decides again, after a while that grows with each failure in a row. */
 void live_retry_later(struct bw_owner *owner, struct live *live);
 void live_fail_queue(struct bw_owner *owner, struct live *live, const struct bw_error *error);
+uint64_t owner_mono(const struct bw_owner *owner);
+/* NULL when memory is out. */
+struct live *live_create(struct bw_owner *owner, const struct bw_id *id);
 struct live *live_find(const struct bw_owner *owner, const struct bw_id *id);
 
 #endif

@@ -93,6 +93,25 @@ static void public_keys(enum bw_code code, const struct bw_signer_reply *reply, 
     bw_loop_stop(life->loop);
 }
 
+static void nothing(void *context)
+{
+    (void)context;
+}
+
+/* Its socket is handed over by mail: the line is up some turns of the loop later. */
+static enum bw_code await_signer(struct life *life, struct bw_error *err)
+{
+    struct bw_timer *beat = bw_timer_create(life->loop, nothing, NULL, err);
+    if (beat == NULL)
+        return err->code;
+    bw_timer_start(beat, 20, 20);
+    uint64_t give_up_ms = bw_clock_mono_ms() + SIGNER_START_MS;
+    while (!bw_signer_client_connected(life->signer) && bw_clock_mono_ms() < give_up_ms)
+        bw_loop_turn(life->loop, true);
+    bw_timer_destroy(beat);
+    return BW_OK;
+}
+
 static enum bw_code start_signer(struct life *life, struct bw_error *err)
 {
     struct bw_daemon *daemon = &life->daemon;
@@ -124,6 +143,8 @@ static enum bw_code start_signer(struct life *life, struct bw_error *err)
     const struct bw_signer_child_config child = {
         .argv = life->signer_argv, .clients = life->signer_clients, .client_count = daemon->worker_count + 1};
     code = bw_signer_child_start(life->loop, &child, &life->signer_child, err);
+    if (code == BW_OK)
+        code = await_signer(life, err);
     if (code == BW_OK)
         code = bw_signer_client_public_keys(life->signer, public_keys, life, err);
     if (code != BW_OK)

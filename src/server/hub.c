@@ -98,7 +98,7 @@ static void tick(void *context)
         enum bw_relay_state state = hub_relay_state(hub, relay, &lease);
         if (state == relay->published_state && lease == relay->published_lease)
             continue;
-        if (state == BW_RELAY_DEAD && !relay->gone)
+        if (state == BW_RELAY_DEAD && relay->ever_connected && !relay->gone)
             bw_log(BW_LOG_WARN, "relay_dead", "relay=%s", relay->name);
         relay->published_state = state;
         relay->published_lease = lease;

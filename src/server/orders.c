@@ -6,7 +6,9 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "control/policies.h"
+#include "runtime/clock.h"
 #include "runtime/log.h"
+#include "runtime/random.h"
 #include "server/hub.h"
 #include "server/worker.h"
 #include "store/decisions.h"
@@ -318,7 +320,9 @@ static bool keep_decision(void *context, const struct bw_store_decision *decisio
 
 static enum bw_code create_tenant(struct bw_desk_order *order, struct bw_store_db *db, struct bw_error *err)
 {
-    struct bw_id id = order->tenant_create.result.id;
+    uint8_t random[10];
+    bw_random_bytes(random, sizeof random);
+    struct bw_id id = bw_id_v7(bw_clock_wall_ms(), random);
     enum bw_code code = bw_store_tenant_create(db, &id, order->tenant_create.name, order->tenant_create.cell,
                                                &order->request, err);
     struct bw_store_tenant tenant;

@@ -33,6 +33,10 @@ struct bw_worker {
     size_t change_count, change_cap;
 };
 
+/* worker_owner.c: the owner with its ports; its tasks are the worker's */
+BW_MUST_USE enum bw_code bw_worker_create_owner(struct bw_worker *worker, struct bw_error *err);
+void bw_worker_owner_turn(void *worker);
+void bw_worker_flush_group(void *worker);
 /* worker_ports.c */
 struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker);
 

@@ -1,0 +1,153 @@
+/* The world changes: another fleet view, another policy, more escrow, time. What that concerns is looked at
+ * again.
+ */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "control/owner_state.h"
+
+static void retry_waiting(struct bw_owner *owner)
+{
+    struct op_queue again = owner->waiting;
+    if (again.first == NULL)
+        return;
+    op_queue_init(&owner->waiting);
+    struct bw_op *op = again.first;
+    while (op != NULL) {
+        struct bw_op *next = op->next;
+        bw_owner_submit(owner, op);
+        op = next;
+    }
+}
+
+static void recheck_all(struct bw_owner *owner, const struct bw_id *tenant)
+{
+    struct live *live, *next;
+    HASH_ITER(hh, owner->lives, live, next)
+    {
+        if (live->meeting == NULL || live->meeting->ended ||
+            (tenant != NULL && !bw_id_equal(tenant, &live->meeting->tenant)))
+            continue;
+        live->recheck = true;
+        live_make_ready(owner, live);
+    }
+}
+
+/* Whether a meeting could care: a relay it may stand on got another state, or the facts changed. */
+static bool fleet_changed(const struct bw_fleet_view *before, const struct bw_fleet_view *after)
+{
+    if (before == NULL)
+        return true;
+    const struct bw_snapshot *x = before->snapshot, *y = after->snapshot;
+    if (x->facts != y->facts || x->relay_count != y->relay_count)
+        return true;
+    for (size_t i = 0; i < x->relay_count; i++) {
+        if (x->live[i].state != y->live[i].state)
+            return true;
+    }
+    return false;
+}
+
+void bw_owner_set_view(struct bw_owner *owner, struct bw_fleet_view *view)
+{
+    struct bw_fleet_view *before = owner->view;
+    owner->view = bw_fleet_view_retain(view);
+    if (fleet_changed(before, view))
+        recheck_all(owner, NULL);
+    bw_fleet_view_release(before);
+    retry_waiting(owner);
+}
+
+enum bw_code bw_owner_set_policy(struct bw_owner *owner, struct bw_policy_set *set, struct bw_error *err)
+{
+    struct tenant_policy *policy;
+    HASH_FIND(hh, owner->policies, &set->tenant, sizeof set->tenant, policy);
+    if (policy != NULL) {
+        if (set->revision < policy->set->revision)
+            return BW_OK; /* a late message */
+        bw_policy_set_release(policy->set);
+        policy->set = bw_policy_set_retain(set);
+    } else {
+        policy = bw_calloc(1, sizeof *policy);
+        if (policy == NULL)
+            return bw_fail_memory(err);
+        policy->tenant = set->tenant;
+        policy->set = bw_policy_set_retain(set);
+        struct tenant_policy *added = policy;
+        HASH_ADD(hh, owner->policies, tenant, sizeof policy->tenant, added);
+        if (policy->hh.tbl == NULL) {
+            bw_policy_set_release(policy->set);
+            bw_free(policy);
+            return bw_fail_memory(err);
+        }
+    }
+    recheck_all(owner, &set->tenant);
+    retry_waiting(owner);
+    return BW_OK;
+}
+
+void bw_owner_set_signing_key(struct bw_owner *owner, const uint8_t key_id[BW_GRANT_KEY_ID_SIZE])
+{
+    memcpy(owner->key_id, key_id, sizeof owner->key_id);
+    owner->has_key = true;
+    owner_wake(owner);
+}
+
+void bw_owner_escrow_changed(struct bw_owner *owner)
+{
+    retry_waiting(owner);
+}
+
+static void end_empty(struct bw_owner *owner, struct live *live, uint64_t now)
+{
+    if (live->meeting->slot_count > 0) {
+        live->empty_since_ms = 0;
+        return;
+    }
+    if (live->empty_since_ms == 0)
+        live->empty_since_ms = now;
+    if (now - live->empty_since_ms < owner->config.empty_meeting_ms || live->batch != NULL || live->loading)
+        return;
+    struct batch *batch = batch_create(owner, live);
+    if (batch == NULL)
+        return;
+    struct draft draft = {.owner = owner,
+                          .live = live,
+                          .batch = batch,
+                          .now_ms = owner->config.ports.wall_ms(owner->config.ports.context)};
+    decide_end(&draft, NULL, BW_END_EVERYBODY_LEFT);
+    live->batch = batch;
+    batch_send(batch);
+}
+
+void bw_owner_tick(struct bw_owner *owner)
+{
+    uint64_t now = owner_mono(owner), wall = owner->config.ports.wall_ms(owner->config.ports.context);
+    retry_waiting(owner);
+    struct live *live, *next;
+    HASH_ITER(hh, owner->lives, live, next)
+    {
+        if (live->meeting == NULL) {
+            if (live->queue.first == NULL && live->batch == NULL && !live->loading && !live->ready)
+                live_forget(owner, live);
+            else
+                live_make_ready(owner, live);
+            continue;
+        }
+        if (live->meeting->ended) {
+            if (wall - live->meeting->ended_ms > owner->config.ended_kept_ms && live->queue.first == NULL &&
+                live->batch == NULL && !live->ready && !live->loading)
+                live_forget(owner, live);
+            continue;
+        }
+        if (live->constraints != NULL && wall >= live->constraints->valid_until_ms)
+            live->recheck = true;
+        if (live->recheck || live->queue.first != NULL)
+            live_make_ready(owner, live);
+        if (now - live->burst_start_ms >= owner->config.burst_window_ms) {
+            live->burst_start_ms = now;
+            live->burst_count = 0;
+        }
+        end_empty(owner, live, now);
+    }
+}
