@@ -13,7 +13,6 @@ struct search {
     size_t cells; /* of one assignment's x */
     struct bw_plan_assignment best, next, trial, spare;
     bool has_best, has_next;
-    int64_t floor; /* no assignment's linear part is cheaper */
 };
 
 static void keep(struct bw_plan_assignment *into, const struct bw_plan_assignment *from, size_t cells)
@@ -57,19 +56,40 @@ static size_t size_of(uint64_t set)
     return (size_t)__builtin_popcountll(set);
 }
 
+/* No assignment to exactly these relays costs less: everyone at their cheapest, links for nothing. */
+static int64_t bound(const struct bw_plan_problem *problem, uint64_t set)
+{
+    int64_t sum = (int64_t)(size_of(set) - 1) * problem->further_relay;
+    for (size_t c = 0; c < problem->class_count; c++) {
+        int64_t least = INT64_MAX;
+        const int64_t *linear = &problem->linear[c * problem->candidate_count];
+        for (uint64_t left = set & problem->classes[c].serving; left != 0; left &= left - 1) {
+            unsigned m = (unsigned)__builtin_ctzll(left);
+            if (linear[m] < least)
+                least = linear[m];
+        }
+        if (least != INT64_MAX)
+            sum += least * (int64_t)problem->classes[c].count;
+    }
+    return sum;
+}
+
+/* Nothing but cost is left to gain against this assignment, and the set cannot gain that. */
+static bool hopeless(const struct bw_plan_problem *problem, uint64_t set,
+                     const struct bw_plan_assignment *against)
+{
+    return against->unplaced == 0 && against->hot == 0 && against->rank == 0 &&
+           bound(problem, set) >= against->cost;
+}
+
 /* Every clique of up to `most` relays that holds the forced ones. A set whose relays alone cost more than the
  * best found cannot win, unless somebody is still left out. */
 static void enumerate(struct search *search, uint64_t set, unsigned from, size_t most)
 {
     const struct bw_plan_problem *problem = search->problem;
-    if (set != 0)
+    if (set != 0 && !(search->has_next && hopeless(problem, set, &search->next)))
         try_set(search, set);
     if (size_of(set) >= most)
-        return;
-    bool settled =
-        search->has_best && search->best.unplaced == 0 && search->best.hot == 0 && search->best.rank == 0;
-    if (set != 0 && settled &&
-        search->floor + (int64_t)size_of(set) * problem->further_relay >= search->best.cost)
         return;
     for (unsigned m = from; m < problem->candidate_count; m++) {
         uint64_t bit = UINT64_C(1) << m;
@@ -78,41 +98,36 @@ static void enumerate(struct search *search, uint64_t set, unsigned from, size_t
     }
 }
 
+/* Takes a neighbouring set if it is better than the best neighbour so far. */
+static void consider(struct search *search, uint64_t set, struct bw_plan_assignment *here, uint64_t *reached)
+{
+    if (hopeless(search->problem, set, here))
+        return;
+    try_set(search, set);
+    if (bw_plan_compare(search->problem, &search->trial, here) >= 0)
+        return;
+    keep(here, &search->trial, search->cells);
+    *reached = set;
+}
+
 /* One step: the best of adding, dropping and swapping one relay. Returns the set reached. */
 static uint64_t step(struct search *search, uint64_t set, struct bw_plan_assignment *here)
 {
     const struct bw_plan_problem *problem = search->problem;
     uint64_t reached = set;
-    size_t most = problem->weights->relays_max;
     for (unsigned m = 0; m < problem->candidate_count; m++) {
         uint64_t bit = UINT64_C(1) << m;
         if (set & bit) {
-            uint64_t dropped = set & ~bit;
-            if ((problem->forced & bit) || dropped == 0)
-                continue;
-            try_set(search, dropped);
-            if (bw_plan_compare(problem, &search->trial, here) < 0) {
-                keep(here, &search->trial, search->cells);
-                reached = dropped;
-            }
+            if (!(problem->forced & bit) && set != bit)
+                consider(search, set & ~bit, here, &reached);
             continue;
         }
-        if (size_of(set) < most && is_clique(problem, set | bit)) {
-            try_set(search, set | bit);
-            if (bw_plan_compare(problem, &search->trial, here) < 0) {
-                keep(here, &search->trial, search->cells);
-                reached = set | bit;
-            }
-        }
+        if (size_of(set) < problem->weights->relays_max && is_clique(problem, set | bit))
+            consider(search, set | bit, here, &reached);
         for (uint64_t left = set & ~problem->forced; left != 0; left &= left - 1) {
             uint64_t swapped = (set & ~(left & -left)) | bit;
-            if (!is_clique(problem, swapped))
-                continue;
-            try_set(search, swapped);
-            if (bw_plan_compare(problem, &search->trial, here) < 0) {
-                keep(here, &search->trial, search->cells);
-                reached = swapped;
-            }
+            if (is_clique(problem, swapped))
+                consider(search, swapped, here, &reached);
         }
     }
     return reached;
@@ -206,16 +221,6 @@ static bool search_init(struct search *search, const struct bw_plan_problem *pro
         all[i]->x = bw_arena_zalloc(arena, search->cells, sizeof *all[i]->x);
         if (all[i]->x == NULL)
             return false;
-    }
-    for (size_t c = 0; c < problem->class_count; c++) {
-        int64_t least = INT64_MAX;
-        for (unsigned m = 0; m < problem->candidate_count; m++) {
-            int64_t cost = problem->linear[c * problem->candidate_count + m];
-            if ((problem->classes[c].serving >> m & 1) && cost < least)
-                least = cost;
-        }
-        if (least != INT64_MAX)
-            search->floor += least * (int64_t)problem->classes[c].count;
     }
     return true;
 }

@@ -5,6 +5,9 @@
 
 #include "base/check.h"
 
+/* Counts against a relay for each participant it may not serve. */
+enum { UNSERVED_US = 100000 };
+
 static bool alike(const struct bw_participant *a, const struct bw_participant *b)
 {
     return a->region == b->region && a->current == b->current && a->is_connector == b->is_connector &&
@@ -37,10 +40,10 @@ static enum bw_code sort_into_classes(struct bw_plan_problem *problem,
 /* What decides whether a relay is kept as a candidate: alike relays compete, the best of each kind stay. */
 struct contender {
     uint32_t relay, room, load_ppm, rank, region;
-    bool hot, forced;
-    uint64_t kind; /* hash of region, jurisdictions, cascade, and the classes it may serve */
+    bool hot, forced, nearest; /* nearest: the best first hop of some class */
+    uint64_t kind;             /* hash of region, jurisdictions, cascade, and the classes it may serve */
     uint64_t key;
-    uint64_t linear_sum; /* all first hops together, were it the only relay */
+    uint64_t linear_sum; /* all first hops and load together, were it the only relay */
 };
 
 static uint64_t fold(uint64_t hash, uint64_t value)
@@ -81,6 +84,10 @@ static int by_promise(const void *a, const void *b)
     const struct contender *x = a, *y = b;
     if (x->forced != y->forced)
         return x->forced ? -1 : 1;
+    if (x->nearest != y->nearest)
+        return x->nearest ? -1 : 1;
+    if (x->hot != y->hot)
+        return x->hot ? 1 : -1;
     if (x->rank != y->rank)
         return x->rank < y->rank ? -1 : 1;
     if (x->linear_sum != y->linear_sum)
@@ -118,17 +125,61 @@ static struct contender contend(const struct bw_plan_problem *problem, const str
     c.kind = fold(fold(jurisdictions_of(snapshot->facts, relay), c.region),
                   bw_bitset_test(&snapshot->cascading, relay));
     for (size_t i = 0; i < problem->class_count; i++) {
-        if (!bw_bitset_test(&serving[i], relay))
-            continue;
-        c.kind = fold(c.kind, i);
-        c.linear_sum += (uint64_t)problem->classes[i].count *
-                        bw_snapshot_hop_us(snapshot, problem->classes[i].like.region, relay);
+        uint64_t hop = UNSERVED_US;
+        if (bw_bitset_test(&serving[i], relay)) {
+            c.kind = fold(c.kind, i);
+            hop = bw_snapshot_hop_us(snapshot, problem->classes[i].like.region, relay);
+        }
+        c.linear_sum += problem->classes[i].count *
+                        (2500 * hop + (uint64_t)c.load_ppm * problem->weights->load_us / 1000);
     }
     return c;
 }
 
+/* The relay with the best first hop and load for each class, whatever it means for the others. */
+static void mark_nearest(const struct bw_plan_problem *problem, const struct bw_bitset *serving,
+                         struct contender *items, size_t count)
+{
+    const struct bw_snapshot *snapshot = problem->request->snapshot;
+    for (size_t c = 0; c < problem->class_count; c++) {
+        struct contender *best = NULL;
+        uint64_t least = UINT64_MAX;
+        for (size_t i = 0; i < count; i++) {
+            uint64_t ns = UINT64_C(2500) *
+                              bw_snapshot_hop_us(snapshot, problem->classes[c].like.region, items[i].relay) +
+                          (uint64_t)items[i].load_ppm * problem->weights->load_us / 1000;
+            if (!bw_bitset_test(&serving[c], items[i].relay) || ns >= least)
+                continue;
+            least = ns;
+            best = &items[i];
+        }
+        if (best != NULL)
+            best->nearest = true;
+    }
+}
+
+/* Cuts to what a search can look at: what the meeting sits on, each class's nearest, then the best for all
+ * together, until there is room for everyone. */
+static size_t keep_promising(const struct bw_plan_problem *problem, const struct bw_bitset *serving,
+                             struct contender *items, size_t count)
+{
+    if (count > BW_PLAN_SEARCH) {
+        mark_nearest(problem, serving, items, count);
+        qsort(items, count, sizeof *items, by_promise);
+        uint64_t room = 0;
+        size_t kept = 0;
+        while (kept < count && kept < BW_PLAN_CANDIDATES_MAX &&
+               (kept < BW_PLAN_SEARCH || items[kept].forced || room < 2 * problem->participants))
+            room += items[kept++].room;
+        count = kept;
+    }
+    qsort(items, count, sizeof *items, by_relay);
+    return count;
+}
+
 /* Best few of each kind; more of them while their room together is too small for everyone. */
-static size_t keep_best(const struct bw_plan_problem *problem, struct contender *items, size_t count)
+static size_t keep_best(const struct bw_plan_problem *problem, const struct bw_bitset *serving,
+                        struct contender *items, size_t count)
 {
     /* So few can all be tried (by relay already). */
     if (count <= BW_PLAN_ENUMERATE)
@@ -150,12 +201,7 @@ static size_t keep_best(const struct bw_plan_problem *problem, struct contender 
         room += item.room;
         items[kept++] = item;
     }
-    if (kept > BW_PLAN_CANDIDATES_MAX) {
-        qsort(items, kept, sizeof *items, by_promise);
-        kept = BW_PLAN_CANDIDATES_MAX;
-    }
-    qsort(items, kept, sizeof *items, by_relay);
-    return kept;
+    return keep_promising(problem, serving, items, kept);
 }
 
 static enum bw_code choose_candidates(struct bw_plan_problem *problem, struct bw_arena *arena,
@@ -183,7 +229,7 @@ static enum bw_code choose_candidates(struct bw_plan_problem *problem, struct bw
         if (c.room > 0 || c.forced)
             items[count++] = c;
     }
-    count = keep_best(problem, items, count);
+    count = keep_best(problem, serving, items, count);
     problem->candidates = bw_arena_zalloc(arena, count, sizeof *problem->candidates);
     if (problem->candidates == NULL)
         return bw_fail_memory(err);

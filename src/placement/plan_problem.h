@@ -8,8 +8,10 @@
 #include "placement/filter.h"
 #include "placement/score.h"
 
-/* Up to BW_PLAN_ENUMERATE candidates, sets of relays are tried one by one instead of searched. */
-enum { BW_PLAN_CANDIDATES_MAX = 64, BW_PLAN_ENUMERATE = 12 };
+/* Up to BW_PLAN_ENUMERATE candidates, sets of relays are tried one by one instead of searched; a search is
+ * among about BW_PLAN_SEARCH (more when room is scarce or the meeting already sits on others), and never more
+ * than fit a mask. */
+enum { BW_PLAN_CANDIDATES_MAX = 64, BW_PLAN_ENUMERATE = 12, BW_PLAN_SEARCH = 24 };
 
 /* Participants that only differ in their names. */
 struct bw_plan_class {
