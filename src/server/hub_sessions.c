@@ -75,7 +75,8 @@ static void fence_done(struct bw_mail *mail)
             bw_log(BW_LOG_INFO, "relay_session_opened", "relay=%s epoch=%lu address=%s", relay->name,
                    (unsigned long)fence->epoch, relay->reach.media_address);
         }
-        bw_session_fenced(relay->session, fence->epoch, &fence->error, bw_clock_mono_ms());
+        bw_session_fenced(relay->session, fence->epoch, fence->error.code == BW_OK ? NULL : &fence->error,
+                          bw_clock_mono_ms());
         hub_say_state(hub, relay);
         hub_order_escrow(hub, relay);
         hub_publish(hub, true);
