@@ -42,9 +42,8 @@ struct affected {
     uint32_t *leaving; /* per slot of the meeting */
     struct bw_participant *participants;
     uint32_t *slots; /* of participants */
-    bool *must;      /* cannot stay where they are */
+    enum verdict *verdicts;
     size_t count;
-    bool any_illegal;
 };
 
 static bool find_affected(struct draft *draft, struct affected *affected)
@@ -56,9 +55,9 @@ static bool find_affected(struct draft *draft, struct affected *affected)
     affected->leaving = bw_arena_zalloc(arena, n + 1, sizeof *affected->leaving);
     affected->participants = bw_arena_zalloc(arena, n + 1, sizeof *affected->participants);
     affected->slots = bw_arena_zalloc(arena, n + 1, sizeof *affected->slots);
-    affected->must = bw_arena_zalloc(arena, n + 1, sizeof *affected->must);
+    affected->verdicts = bw_arena_zalloc(arena, n + 1, sizeof *affected->verdicts);
     if (affected->leaving == NULL || affected->participants == NULL || affected->slots == NULL ||
-        affected->must == NULL)
+        affected->verdicts == NULL)
         return false;
     bool mesh_ok = mesh_stands(draft);
     bool keep = draft->live->constraints->on_policy_change == BW_CHANGE_KEEP;
@@ -69,11 +68,10 @@ static bool find_affected(struct draft *draft, struct affected *affected)
             verdict = ILLEGAL;
         if (verdict == STAYS || (verdict == ILLEGAL && keep))
             continue;
-        affected->any_illegal = affected->any_illegal || verdict == ILLEGAL;
         affected->leaving[i] = 1;
         size_t at = affected->count++;
         affected->slots[at] = member->slot;
-        affected->must[at] = verdict != SHOULD_MOVE;
+        affected->verdicts[at] = verdict;
         size_t current = bw_facts_find_number(snapshot->facts, member->relay);
         affected->participants[at] = (struct bw_participant){
             .place = member->country[0] != '\0' ? member->country : NULL,
@@ -127,13 +125,30 @@ static bool move_placed(struct draft *draft, const struct affected *affected, co
 static bool remove_unplaced(struct draft *draft, const struct affected *affected, const bool *moved)
 {
     for (size_t i = 0; i < affected->count; i++) {
-        if (moved[i] || !affected->must[i])
+        if (moved[i] || affected->verdicts[i] == SHOULD_MOVE)
             continue;
         const struct bw_member *member = bw_meeting_slot(draft->live->meeting, affected->slots[i]);
-        if (member != NULL && !draft_leave(draft, NULL, member, BW_LEAVE_POLICY))
+        uint8_t reason = affected->verdicts[i] == GONE ? BW_LEAVE_CONNECTION_LOST : BW_LEAVE_POLICY;
+        if (member != NULL && !draft_leave(draft, NULL, member, reason))
             return false;
     }
     return true;
+}
+
+/* How long those without a place may wait for one: who lost their relay as onNoRelay says, who may no longer
+ * stay on it as onPolicyChange says. 0: not at all, or nobody is without a place. */
+static uint64_t patience_ms(const struct draft *draft, const struct affected *affected, const bool *moved)
+{
+    const struct bw_constraints *constraints = draft->live->constraints;
+    uint64_t wait = constraints->on_no_relay == BW_NO_RELAY_WAIT ? constraints->wait_ms : 0;
+    uint64_t drain = constraints->on_policy_change == BW_CHANGE_DRAIN ? constraints->drain_ms : 0;
+    uint64_t patience = 0;
+    for (size_t i = 0; i < affected->count; i++) {
+        uint64_t own = affected->verdicts[i] == GONE ? wait : affected->verdicts[i] == ILLEGAL ? drain : 0;
+        if (!moved[i] && own > patience)
+            patience = own;
+    }
+    return patience;
 }
 
 /* The mode under the policy of now. */
@@ -181,16 +196,11 @@ void decide_recheck(struct draft *draft)
             draft->broken = true;
             return;
         }
-        bool stranded = false;
-        for (size_t i = 0; i < affected.count; i++)
-            stranded = stranded || (!moved[i] && affected.must[i]);
-        /* A drain gives those without a place time; a dead relay carries nobody anyway, but its people may
-         * come back to one that has room by then. */
-        bool drains = live->constraints->on_policy_change == BW_CHANGE_DRAIN;
-        if (stranded && drains && live->drain_until_ms == 0)
-            live->drain_until_ms = now + live->constraints->drain_ms + 1;
-        if (stranded && drains && now < live->drain_until_ms) {
-            live->recheck = true;
+        uint64_t patience = patience_ms(draft, &affected, moved);
+        if (patience > 0 && live->drain_until_ms == 0)
+            live->drain_until_ms = now + patience;
+        if (patience > 0 && now < live->drain_until_ms) {
+            live->recheck = true; /* the next tick looks again */
         } else {
             live->drain_until_ms = 0;
             if (!remove_unplaced(draft, &affected, moved))
