@@ -1,0 +1,21 @@
+/* What the verbs of `policy` share. Threads: one. */
+#ifndef BW_CLI_POLICY_H
+#define BW_CLI_POLICY_H
+
+#include "cli/cli.h"
+#include "placement/snapshot.h"
+#include "policy/document.h"
+
+/* Does the document say it is of kind MeetingPolicy? */
+bool bw_policy_source_is_meeting(const struct bw_source *source);
+/* For people, on the stream given. */
+int bw_diags_show(struct bw_cli *cli, const struct bw_diags *diags, FILE *stream);
+/* As JSON or YAML on stdout. */
+int bw_diags_show_tree(struct bw_cli *cli, const struct bw_diags *diags);
+/* An exit code; what is wrong with the file has been said. *snapshot is the caller's reference. */
+int bw_fleet_read(struct bw_cli *cli, const char *path, struct bw_snapshot **snapshot);
+
+/* cli/policy_ask.c: `policy explain` where the server is to answer. */
+int bw_policy_explain_ask(struct bw_cli *cli);
+
+#endif
