@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "runtime/clock.h"
@@ -316,6 +317,7 @@ int bw_daemon_serve(const struct bw_daemon_config *config)
     if (life == NULL)
         return 3;
     life->daemon.config = config;
+    life->daemon.state_lock = -1;
     struct bw_error err = {.code = BW_OK};
     int exit_code = 0;
     if (start(life, &err) == BW_OK) {
@@ -334,6 +336,8 @@ int bw_daemon_serve(const struct bw_daemon_config *config)
         exit_code = bw_code_category(err.code) == BW_CATEGORY_PASSING ? 7 : 1;
         stop(life, false);
     }
+    if (life->daemon.state_lock >= 0)
+        close(life->daemon.state_lock);
     bw_free(life);
     return exit_code;
 }

@@ -33,6 +33,7 @@ struct bw_daemon {
     struct bw_worker **workers;
     unsigned worker_count;
     struct bw_loop *main_loop;
+    int state_lock; /* held for life; -1: not yet */
     _Atomic bool fenced, serving;
 };
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,11 +57,31 @@ static enum bw_code write_replica_id(const char *path, const struct bw_id *id, s
     return ok ? BW_OK : bw_fail(err, BW_UNAVAILABLE, NULL, "%s: %s", path, strerror(why));
 }
 
+/* Two processes with one id would fence each other: the second one must not even try. The lock goes with the
+ * process. */
+static enum bw_code lock_state(struct bw_daemon *daemon, struct bw_error *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/lock", daemon->config->state_directory);
+    daemon->state_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (daemon->state_lock < 0)
+        return bw_fail(err, BW_UNAVAILABLE, NULL, "%s: %s", path, strerror(errno));
+    if (flock(daemon->state_lock, LOCK_EX | LOCK_NB) != 0)
+        return bw_fail(err, BW_FAILED_PRECONDITION, "ALREADY_RUNNING",
+                       "another bailiwickd runs with the state directory %s; stop it first, or give this one a "
+                       "stateDirectory of its own",
+                       daemon->config->state_directory);
+    return BW_OK;
+}
+
 static enum bw_code replica_id(struct bw_daemon *daemon, struct bw_error *err)
 {
     const char *directory = daemon->config->state_directory;
     if (mkdir(directory, 0700) != 0 && errno != EEXIST)
         return bw_fail(err, BW_UNAVAILABLE, NULL, "%s: %s (stateDirectory)", directory, strerror(errno));
+    enum bw_code locked = lock_state(daemon, err);
+    if (locked != BW_OK)
+        return locked;
     char path[4096];
     snprintf(path, sizeof path, "%s/replica.id", directory);
     bool found = false;
