@@ -47,7 +47,7 @@ struct raw_limits {
 struct raw_config {
     struct bw_pos at;
     struct bw_yaml_number api_version, kind;
-    struct bw_yaml_text cell, trust_domain, state, topology;
+    struct bw_yaml_text cell, trust_domain, state, topology, geo;
     struct bw_yaml_texts operators;
     struct raw_listen listen;
     struct raw_database database;
@@ -282,6 +282,12 @@ static const struct bw_field config_fields[] = {
      .doc = "A Fleet file whose cells, regions, rttMs and legs describe the network. Its relays are not "
             "read: relays "
             "enrol."},
+    {.key = "geoDatabase",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_config, geo),
+     .doc =
+         "A MaxMind-format database (MMDB) with countries: where participants are, by the address that the "
+         "application observed. Absent: addresses are of unknown country. Read again on SIGHUP."},
     {.key = "operators",
      .type = BW_FIELD_LIST,
      BW_AT(struct raw_config, operators),
@@ -408,6 +414,7 @@ static void from_raw(struct bw_daemon_config *config, const struct raw_config *r
     config->ca_key = path_of(paths, &raw->signer.ca_key);
     config->state_directory = path_of(paths, &raw->state);
     config->topology = path_of(paths, &raw->topology);
+    config->geo_database = path_of(paths, &raw->geo);
     config->http_address = text_of(paths, &raw->http.address);
     config->http_port = (uint16_t)raw->http.port.value;
     config->workers = (unsigned)raw->limits.workers.value;

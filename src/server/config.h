@@ -34,6 +34,8 @@ struct bw_daemon_config {
 
     const char *topology; /* a Fleet file whose cells, regions, rttMs and legs count; NULL: none */
 
+    const char *geo_database; /* MMDB; NULL: addresses are of unknown country */
+
     const char *http_address; /* metrics and probes; port 0: none */
     uint16_t http_port;
 

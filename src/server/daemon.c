@@ -163,22 +163,29 @@ static enum bw_code start_signer(struct life *life, struct bw_error *err)
     return BW_OK;
 }
 
+static struct bw_grpc_tls_config tls_files(const struct bw_daemon_config *config)
+{
+    return (struct bw_grpc_tls_config){
+        .certificate_file = config->certificate,
+        .key_file = config->key,
+        .ca_file = config->ca,
+        .crl_file = config->crl,
+        .trust_domain = config->trust_domain,
+    };
+}
+
 static enum bw_code create_parts(struct life *life, struct bw_error *err)
 {
     struct bw_daemon *daemon = &life->daemon;
     const struct bw_daemon_config *config = daemon->config;
     if (!config->insecure) {
-        const struct bw_grpc_tls_config tls = {
-            .certificate_file = config->certificate,
-            .key_file = config->key,
-            .ca_file = config->ca,
-            .crl_file = config->crl,
-            .trust_domain = config->trust_domain,
-        };
+        const struct bw_grpc_tls_config tls = tls_files(config);
         daemon->tls = bw_grpc_tls_create_server(&tls, err);
         if (daemon->tls == NULL)
             return err->code;
     }
+    if (config->geo_database != NULL && bw_geo_open(config->geo_database, &daemon->geo, err) != BW_OK)
+        return err->code;
     daemon->book = bw_book_create();
     daemon->worker_count = config->workers != 0 ? config->workers : bw_thread_cpus();
     daemon->workers = bw_calloc(daemon->worker_count, sizeof(struct bw_worker *));
@@ -199,9 +206,11 @@ static void caught(int number, void *context)
     struct life *life = context;
     if (number == SIGHUP) {
         const struct bw_daemon_config *config = life->daemon.config;
-        bw_log(BW_LOG_INFO, "reload",
-               "file=%s note=\"certificates are reloaded; other changes need a restart\"", config->file);
-        bw_daemon_reload_tls(&life->daemon);
+        bw_log(
+            BW_LOG_INFO, "reload",
+            "file=%s note=\"certificates and the geo database are read again; other changes need a restart\"",
+            config->file);
+        bw_daemon_reload(&life->daemon);
         return;
     }
     bw_log(BW_LOG_INFO, "stopping", "signal=%d", number);
@@ -216,18 +225,12 @@ static enum bw_code watch_signals(struct life *life, struct bw_error *err)
     return life->hangup != NULL ? BW_OK : err->code;
 }
 
-void bw_daemon_reload_tls(struct bw_daemon *daemon)
+static void reload_tls(struct bw_daemon *daemon)
 {
     const struct bw_daemon_config *config = daemon->config;
     if (config->insecure)
         return;
-    const struct bw_grpc_tls_config files = {
-        .certificate_file = config->certificate,
-        .key_file = config->key,
-        .ca_file = config->ca,
-        .crl_file = config->crl,
-        .trust_domain = config->trust_domain,
-    };
+    const struct bw_grpc_tls_config files = tls_files(config);
     struct bw_error err;
     struct bw_grpc_tls *tls = bw_grpc_tls_create_server(&files, &err);
     if (tls == NULL) {
@@ -239,6 +242,29 @@ void bw_daemon_reload_tls(struct bw_daemon *daemon)
         bw_worker_set_tls(daemon->workers[i], tls);
     bw_grpc_tls_release(daemon->tls);
     daemon->tls = tls;
+}
+
+static void reload_geo(struct bw_daemon *daemon)
+{
+    struct bw_geo *fresh;
+    struct bw_error err;
+    if (daemon->geo == NULL)
+        return;
+    if (bw_geo_reload(daemon->geo, &fresh, &err) != BW_OK) {
+        bw_log(BW_LOG_ERROR, "geo_database_not_reloaded", "reason=\"%s\" note=\"the old one stays\"",
+               err.show);
+        return;
+    }
+    bw_geo_unref(daemon->geo);
+    daemon->geo = fresh;
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        bw_worker_set_geo(daemon->workers[i], fresh);
+}
+
+void bw_daemon_reload(struct bw_daemon *daemon)
+{
+    reload_tls(daemon);
+    reload_geo(daemon);
 }
 
 static enum bw_code start(struct life *life, struct bw_error *err)
@@ -305,6 +331,7 @@ static void stop(struct life *life, bool orderly)
     bw_store_db_close(life->db);
     bw_snapshot_release(daemon->topology);
     bw_grpc_tls_release(daemon->tls);
+    bw_geo_unref(daemon->geo);
     bw_book_destroy(daemon->book);
     bw_loop_destroy(life->loop);
     bw_free(life->signer_clients);

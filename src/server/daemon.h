@@ -9,6 +9,7 @@
 
 #include "base/id.h"
 #include "control/book.h"
+#include "geo/geo.h"
 #include "grpc/tls.h"
 #include "placement/snapshot.h"
 #include "server/config.h"
@@ -26,6 +27,7 @@ struct bw_daemon {
     struct bw_snapshot *topology; /* of the topology file; NULL: none given */
     struct bw_id stream;          /* of the decision log */
     struct bw_grpc_tls *tls;      /* NULL: h2c on loopback */
+    struct bw_geo *geo;           /* NULL: no database */
     struct bw_book *book;
     struct bw_desk *desk;       /* administrative calls */
     struct bw_desk *lease_desk; /* leases and the group index: must not wait behind the other */
@@ -43,8 +45,8 @@ unsigned bw_daemon_owner_index(const struct bw_daemon *daemon, const struct bw_i
 /* This replica may no longer act: it stops. Threads: any. */
 void bw_daemon_fenced(struct bw_daemon *daemon);
 
-/* Reads the certificates again, for connections from now on; on failure the old ones stay. Main thread. */
-void bw_daemon_reload_tls(struct bw_daemon *daemon);
+/* Reads the certificates and the geo database again; on failure the old ones stay. Main thread. */
+void bw_daemon_reload(struct bw_daemon *daemon);
 
 /* serve: runs until SIGTERM or SIGINT, then drains. The exit code of the process. */
 int bw_daemon_serve(const struct bw_daemon_config *config);

@@ -67,10 +67,11 @@ static enum bw_code lock_state(struct bw_daemon *daemon, struct bw_error *err)
     if (daemon->state_lock < 0)
         return bw_fail(err, BW_UNAVAILABLE, NULL, "%s: %s", path, strerror(errno));
     if (flock(daemon->state_lock, LOCK_EX | LOCK_NB) != 0)
-        return bw_fail(err, BW_FAILED_PRECONDITION, "ALREADY_RUNNING",
-                       "another bailiwickd runs with the state directory %s; stop it first, or give this one a "
-                       "stateDirectory of its own",
-                       daemon->config->state_directory);
+        return bw_fail(
+            err, BW_FAILED_PRECONDITION, "ALREADY_RUNNING",
+            "another bailiwickd runs with the state directory %s; stop it first, or give this one a "
+            "stateDirectory of its own",
+            daemon->config->state_directory);
     return BW_OK;
 }
 

@@ -91,6 +91,7 @@ enum bw_code bw_worker_create(struct bw_daemon *daemon, unsigned index, struct b
         return bw_fail_memory(err);
     worker->daemon = daemon;
     worker->index = index;
+    worker->geo = daemon->geo != NULL ? bw_geo_ref(daemon->geo) : NULL;
     bw_task_init(&worker->turn, bw_worker_owner_turn, worker);
     bw_task_init(&worker->flush, bw_worker_flush_group, worker);
     worker->loop = bw_loop_create(err);
@@ -218,6 +219,7 @@ void bw_worker_destroy(struct bw_worker *worker)
     bw_timer_destroy(worker->timer);
     bw_timer_destroy(worker->wake_timer);
     bw_callers_release(worker->callers);
+    bw_geo_unref(worker->geo);
     if (worker->loop != NULL) {
         bw_loop_undefer(worker->loop, &worker->turn);
         bw_loop_undefer(worker->loop, &worker->flush);

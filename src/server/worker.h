@@ -38,6 +38,7 @@ bool bw_worker_set_policy(struct bw_worker *worker, struct bw_policy_set *set);
 bool bw_worker_set_callers(struct bw_worker *worker, struct bw_callers *callers);
 bool bw_worker_escrow_changed(struct bw_worker *worker);
 void bw_worker_set_tls(struct bw_worker *worker, struct bw_grpc_tls *tls);
+void bw_worker_set_geo(struct bw_worker *worker, struct bw_geo *geo);
 
 /* Before start: what the worker has as it begins. */
 void bw_worker_begin_with(struct bw_worker *worker, struct bw_callers *callers);

@@ -3,7 +3,7 @@
 #include "runtime/log.h"
 #include "server/worker_state.h"
 
-enum news_kind { NEWS_VIEW, NEWS_POLICY, NEWS_CALLERS, NEWS_ESCROW, NEWS_TLS };
+enum news_kind { NEWS_VIEW, NEWS_POLICY, NEWS_CALLERS, NEWS_ESCROW, NEWS_TLS, NEWS_GEO };
 
 struct news {
     struct bw_mail mail;
@@ -14,6 +14,7 @@ struct news {
         struct bw_policy_set *policy;
         struct bw_callers *callers;
         struct bw_grpc_tls *tls;
+        struct bw_geo *geo;
     };
 };
 
@@ -43,6 +44,10 @@ static void news_delivered(struct bw_mail *mail)
     case NEWS_TLS:
         bw_grpc_server_set_tls(worker->server, news->tls);
         bw_grpc_tls_release(news->tls);
+        break;
+    case NEWS_GEO:
+        bw_geo_unref(worker->geo);
+        worker->geo = news->geo;
         break;
     }
     bw_free(news);
@@ -104,5 +109,14 @@ void bw_worker_set_tls(struct bw_worker *worker, struct bw_grpc_tls *tls)
     if (news == NULL)
         return;
     news->tls = bw_grpc_tls_hold(tls);
+    bw_mailbox_post(worker->mailbox, &news->mail);
+}
+
+void bw_worker_set_geo(struct bw_worker *worker, struct bw_geo *geo)
+{
+    struct news *news = news_create(worker, NEWS_GEO);
+    if (news == NULL)
+        return;
+    news->geo = bw_geo_ref(geo);
     bw_mailbox_post(worker->mailbox, &news->mail);
 }

@@ -1,5 +1,7 @@
 /* What the services need of the worker: operations travel to their meeting's owner and back, orders to the
  * desk, certificate requests to the signer. */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
@@ -184,6 +186,16 @@ static const struct bw_callers *callers(void *context)
     return worker->callers;
 }
 
+static void country_of(void *context, const char *address, char country[3])
+{
+    const struct bw_worker *worker = context;
+    country[0] = '\0';
+    if (worker->geo == NULL)
+        return;
+    struct bw_geo_country found = bw_geo_country(worker->geo, address);
+    memcpy(country, found.code, sizeof found.code);
+}
+
 static void desk(void *context, struct bw_desk_order *order)
 {
     bw_orders_post(context, order);
@@ -201,5 +213,6 @@ struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker)
         .each_owner = each_owner,
         .certify = certify,
         .callers = callers,
+        .country_of = country_of,
     };
 }

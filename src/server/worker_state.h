@@ -17,6 +17,7 @@ struct bw_worker {
     struct bw_owner *owner;
     struct bw_api *api;
     struct bw_callers *callers;
+    struct bw_geo *geo; /* NULL: no database */
     struct bw_store_writer *writer;
     struct bw_signer_client *signer;
     struct bw_grpc_server *server;
