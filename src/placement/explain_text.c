@@ -28,8 +28,11 @@ static void source_line(struct page *page, const struct bw_clause *clause)
         while (text < stop && *text == ' ')
             text++;
         bw_buf_append_str(page->out, "          | ");
-        for (; text < stop; text++)
-            bw_buf_append_u8(page->out, *text >= ' ' && *text < 127 ? (uint8_t)*text : '?');
+        for (; text < stop; text++) {
+            uint8_t byte = (uint8_t)*text;
+            if ((byte & 0xc0) != 0x80) /* one mark for a character, not for each of its bytes */
+                bw_buf_append_u8(page->out, byte >= ' ' && byte < 127 ? byte : '?');
+        }
         bw_buf_append_str(page->out, "\n");
         return;
     }

@@ -295,32 +295,38 @@ static enum bw_code compile_chain(struct bw_compile *compile, const struct bw_co
     return bw_compile_terms(compile, err);
 }
 
+static enum bw_code compile_into(struct bw_arena *arena, struct bw_arena *scratch,
+                                 const struct bw_compile_input *input, struct bw_constraints **constraints,
+                                 struct bw_error *err)
+{
+    struct bw_constraints *out = bw_arena_zalloc(arena, 1, sizeof *out);
+    if (out == NULL)
+        return bw_fail_memory(err);
+    out->references = 1;
+    out->arena = arena;
+    out->compiled_at_ms = input->now_ms;
+    struct bw_compile compile = {
+        .arena = arena, .scratch = scratch, .facts = input->facts, .now_ms = input->now_ms, .out = out};
+    compile.cuts.end = &compile.cuts.first;
+    compile.connector_cuts.end = &compile.connector_cuts.first;
+    enum bw_code code = compile_chain(&compile, input, err);
+    if (code != BW_OK)
+        return code;
+    out->facts = bw_facts_retain(input->facts);
+    *constraints = out;
+    return BW_OK;
+}
+
 enum bw_code bw_policy_compile(const struct bw_compile_input *input, struct bw_constraints **constraints,
                                struct bw_error *err)
 {
     struct bw_arena *arena = bw_arena_create(SET_BYTES_MAX);
     struct bw_arena *scratch = bw_arena_create(SET_BYTES_MAX);
-    struct bw_constraints *out =
-        arena == NULL || scratch == NULL ? NULL : bw_arena_zalloc(arena, 1, sizeof *out);
-    enum bw_code code = BW_RESOURCE_EXHAUSTED;
-    if (out == NULL) {
-        code = bw_fail_memory(err);
-    } else {
-        out->references = 1;
-        out->arena = arena;
-        out->compiled_at_ms = input->now_ms;
-        struct bw_compile compile = {
-            .arena = arena, .scratch = scratch, .facts = input->facts, .now_ms = input->now_ms, .out = out};
-        compile.cuts.end = &compile.cuts.first;
-        compile.connector_cuts.end = &compile.connector_cuts.first;
-        code = compile_chain(&compile, input, err);
-    }
+    enum bw_code code = arena != NULL && scratch != NULL
+                            ? compile_into(arena, scratch, input, constraints, err)
+                            : bw_fail_memory(err);
     bw_arena_destroy(scratch);
-    if (code != BW_OK) {
+    if (code != BW_OK)
         bw_arena_destroy(arena);
-        return code;
-    }
-    out->facts = bw_facts_retain(input->facts);
-    *constraints = out;
-    return BW_OK;
+    return code;
 }
