@@ -2,6 +2,7 @@
 #include "api/call.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,6 +137,11 @@ void bw_api_later(struct bw_api_call *call)
 }
 
 /* ---- elsewhere ---- */
+
+struct bw_api_call *bw_api_call_of(struct bw_op *op)
+{
+    return (struct bw_api_call *)((char *)op - offsetof(struct bw_api_call, op));
+}
 
 static void op_done(struct bw_op *op)
 {

@@ -73,6 +73,8 @@ void bw_api_finish_stream(struct bw_api_call *call, const struct bw_error *error
 void bw_api_fail_later(struct bw_api_call *call, const char *format, ...) BW_PRINTF(2, 3);
 
 /* ---- going elsewhere; `next` goes on, with the outcome in call->op.error or call->order.error ---- */
+/* From inside op->read, where the context may be the port's. */
+struct bw_api_call *bw_api_call_of(struct bw_op *op);
 /* kind and the request part that goes with it are filled in already; ids, deadline and arena are not. */
 void bw_api_submit(struct bw_api_call *call, enum bw_op_kind kind, bw_api_handler *next);
 /* kind and its part are filled in; request id and arena are not. */

@@ -32,7 +32,7 @@ struct after {
 
 static void read_after(struct bw_op *op, const struct bw_meeting *meeting)
 {
-    struct bw_api_call *call = op->context;
+    struct bw_api_call *call = bw_api_call_of(op); /* on the owner's thread */
     struct after *after = call->state;
     if (meeting == NULL)
         return;

@@ -17,7 +17,7 @@ struct reading {
 
 static void read_meeting(struct bw_op *op, const struct bw_meeting *meeting)
 {
-    struct bw_api_call *call = op->context;
+    struct bw_api_call *call = bw_api_call_of(op); /* on the owner's thread */
     struct reading *reading = call->state;
     reading->found = meeting != NULL;
     if (meeting != NULL)
