@@ -128,7 +128,10 @@ void bw_owner_tick(struct bw_owner *owner)
     HASH_ITER(hh, owner->lives, live, next)
     {
         if (live->meeting == NULL) {
-            if (live->queue.first == NULL && live->batch == NULL && !live->loading && !live->ready)
+            /* One that could not be read back is still a meeting: it is read again until the database
+             * answers. */
+            if (!live->unread && live->queue.first == NULL && live->batch == NULL && !live->loading &&
+                !live->ready)
                 live_forget(owner, live);
             else
                 live_make_ready(owner, live);
