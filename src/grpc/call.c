@@ -152,6 +152,11 @@ bool bw_grpc_call_metadata_at(const struct bw_grpc_call *call, size_t nth, struc
     return entry != NULL;
 }
 
+bool bw_grpc_message_compressed(const struct bw_grpc_call *call)
+{
+    return call->message_compressed;
+}
+
 bool bw_grpc_call_cancelled(const struct bw_grpc_call *call)
 {
     return atomic_load_explicit(&call->over, memory_order_acquire);

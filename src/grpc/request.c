@@ -349,6 +349,7 @@ static void take_message(struct bw_grpc_call *call, struct bw_view message)
 
 static void take_frame(struct bw_grpc_call *call, const struct bw_frame *frame)
 {
+    call->message_compressed = frame->compressed;
     if (!frame->compressed) {
         take_message(call, frame->message);
         return;

@@ -181,6 +181,8 @@ bool bw_grpc_call_metadata(const struct bw_grpc_call *call, const char *name, si
 /* The nth header of all. */
 bool bw_grpc_call_metadata_at(const struct bw_grpc_call *call, size_t nth, struct bw_view *name,
                               struct bw_view *value);
+/* Whether the message being delivered came compressed. */
+bool bw_grpc_message_compressed(const struct bw_grpc_call *call);
 /* True as soon as the call has ended: whoever works for it may stop. Threads: any. */
 bool bw_grpc_call_cancelled(const struct bw_grpc_call *call);
 

@@ -77,6 +77,7 @@ struct bw_grpc_call {
     bool method_post, method_open, timeout_bad, headers_too_large, headers_bad;
     enum bw_grpc_content content;
     bool client_gzip, client_done, compress, compress_declared;
+    bool message_compressed;
     bool started;      /* `ended` is due */
     bool ended;        /* `ended` has come */
     bool headers_sent; /* response headers are submitted */
