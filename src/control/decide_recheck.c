@@ -21,6 +21,15 @@ static enum verdict judge(const struct draft *draft, uint32_t number)
     return STAYS;
 }
 
+/* Whom the policy no longer lets in from there may not stay either. (Rules of the members' own are checked at
+ * the door alone: who they are is not kept.) */
+static bool may_enter(const struct draft *draft, const struct bw_member *member)
+{
+    const char *place = member->country[0] != '\0' ? member->country : NULL;
+    return member->flags.connector ||
+           bw_constraints_entry(draft->live->constraints, place, NULL) == BW_ALLOWED;
+}
+
 /* A mesh whose links the policy or the fleet forbids is as illegal as a forbidden relay. */
 static bool mesh_stands(const struct draft *draft)
 {
@@ -64,6 +73,8 @@ static bool find_affected(struct draft *draft, struct affected *affected)
     for (size_t i = 0; i < n; i++) {
         const struct bw_member *member = meeting->slots[i];
         enum verdict verdict = judge(draft, member->relay);
+        if (verdict != GONE && !may_enter(draft, member))
+            verdict = ILLEGAL;
         if (verdict == STAYS && !mesh_ok)
             verdict = ILLEGAL;
         if (verdict == STAYS || (verdict == ILLEGAL && keep))
