@@ -23,11 +23,11 @@ static enum verdict judge(const struct draft *draft, uint32_t number)
 
 /* Whom the policy no longer lets in from there may not stay either. (Rules of the members' own are checked at
  * the door alone: who they are is not kept.) */
-static bool may_enter(const struct draft *draft, const struct bw_member *member)
+static bool may_enter(const struct draft *draft, const struct bw_participant *participant)
 {
-    const char *place = member->country[0] != '\0' ? member->country : NULL;
-    return member->flags.connector ||
-           bw_constraints_entry(draft->live->constraints, place, NULL) == BW_ALLOWED;
+    const struct bw_place_request request = {.snapshot = draft->owner->view->snapshot,
+                                             .constraints = draft->live->constraints};
+    return participant->is_connector || bw_place_door(&request, participant, NULL) == 0;
 }
 
 /* A mesh whose links the policy or the fleet forbids is as illegal as a forbidden relay. */
@@ -72,19 +72,8 @@ static bool find_affected(struct draft *draft, struct affected *affected)
     bool keep = draft->live->constraints->on_policy_change == BW_CHANGE_KEEP;
     for (size_t i = 0; i < n; i++) {
         const struct bw_member *member = meeting->slots[i];
-        enum verdict verdict = judge(draft, member->relay);
-        if (verdict != GONE && !may_enter(draft, member))
-            verdict = ILLEGAL;
-        if (verdict == STAYS && !mesh_ok)
-            verdict = ILLEGAL;
-        if (verdict == STAYS || (verdict == ILLEGAL && keep))
-            continue;
-        affected->leaving[i] = 1;
-        size_t at = affected->count++;
-        affected->slots[at] = member->slot;
-        affected->verdicts[at] = verdict;
         size_t current = bw_facts_find_number(snapshot->facts, member->relay);
-        affected->participants[at] = (struct bw_participant){
+        const struct bw_participant participant = {
             .place = member->country[0] != '\0' ? member->country : NULL,
             .region = member_region(snapshot, member->country, member->region),
             .is_connector = member->flags.connector,
@@ -92,6 +81,16 @@ static bool find_affected(struct draft *draft, struct affected *affected)
                                                  : BW_CONNECTOR_COUNT,
             .current = current == SIZE_MAX ? BW_NO_RELAY : (uint32_t)current,
         };
+        enum verdict verdict = judge(draft, member->relay);
+        if (verdict != GONE && (!mesh_ok || !may_enter(draft, &participant)))
+            verdict = ILLEGAL;
+        if (verdict == STAYS || (verdict == ILLEGAL && keep))
+            continue;
+        size_t at = affected->count++;
+        affected->leaving[i] = 1;
+        affected->slots[at] = member->slot;
+        affected->verdicts[at] = verdict;
+        affected->participants[at] = participant;
     }
     return true;
 }

@@ -120,7 +120,7 @@ static uint32_t connector_door(const struct bw_place_request *request, enum bw_c
     return BW_REASON_BIT(BW_REASON_CONNECTOR_FORBIDDEN);
 }
 
-uint32_t bw_filter_door(const struct bw_place_request *request, const struct bw_participant *participant,
+uint32_t bw_place_door(const struct bw_place_request *request, const struct bw_participant *participant,
                         struct bw_clause *clause)
 {
     uint32_t reasons = 0;

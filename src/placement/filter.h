@@ -18,11 +18,6 @@ void bw_filter_candidates(const struct bw_place_request *request, const struct b
 bool bw_filter_leg(const struct bw_snapshot *snapshot, const struct bw_constraints *constraints, uint32_t a,
                    uint32_t b);
 
-/* Entry by country, and whether such a connector may be invited at all: 0 or the participant's own reasons.
- */
-uint32_t bw_filter_door(const struct bw_place_request *request, const struct bw_participant *participant,
-                        struct bw_clause *clause);
-
 /* INVALID_ARGUMENT when the request does not hang together: constraints over other facts, an open relay
  * outside the fleet or listed twice, too many participants. */
 BW_MUST_USE enum bw_code bw_filter_check(const struct bw_place_request *request,

@@ -179,7 +179,7 @@ enum bw_code bw_place_join(const struct bw_place_request *request, const struct 
             return code;
     }
     struct bw_join answer = {.relay = BW_NO_RELAY, .clause = {.level = BW_LEVEL_PLATFORM}};
-    answer.refused = bw_filter_door(request, joiner, &answer.clause);
+    answer.refused = bw_place_door(request, joiner, &answer.clause);
     if (answer.refused == 0) {
         struct bw_bitset candidates;
         if (!bw_bitset_init(&candidates, arena, request->snapshot->facts->node_count))

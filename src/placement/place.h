@@ -162,6 +162,12 @@ uint32_t bw_place_check(const struct bw_snapshot *snapshot, const struct bw_cons
 void bw_place_reasons(const struct bw_place_request *request, const struct bw_participant *participant,
                       uint32_t *reasons);
 
+/* May this participant enter at all: entry by country (or by all countries of a region, when only that is
+ * known), or, for a connector, whether such a one may be invited. 0, or the participant's own reasons with
+ * the rule in *clause (may be NULL). */
+uint32_t bw_place_door(const struct bw_place_request *request, const struct bw_participant *participant,
+                       struct bw_clause *clause);
+
 /* Rendezvous weight of (meeting, relay): the highest wins. */
 uint64_t bw_place_rendezvous(const struct bw_id *meeting, uint64_t relay_key);
 

@@ -398,7 +398,7 @@ enum bw_code bw_place_plan(const struct bw_place_request *request, const struct 
     struct bw_plan made = {.placed = false};
     for (size_t i = 0; i < count; i++) {
         struct bw_clause clause = {.level = BW_LEVEL_PLATFORM};
-        uint32_t reasons = bw_filter_door(request, &participants[i], &clause);
+        uint32_t reasons = bw_place_door(request, &participants[i], &clause);
         if (reasons == 0)
             continue;
         class_of[i] = UINT32_MAX;
