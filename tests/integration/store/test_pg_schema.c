@@ -1,12 +1,14 @@
 /* Migrations, the schema check, the cell and its stream, durability, and the lock that orders everything. */
 #include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -14,6 +16,7 @@
 
 #include "base/check.h"
 #include "fixture.h"
+#include "runtime/clock.h"
 #include "runtime/thread.h"
 #include "store/migrate.h"
 #include "store/tenants.h"
@@ -232,6 +235,70 @@ static void unsafe_databases_are_refused_unless_accepted(void **state)
     bw_store_db_close(db);
 }
 
+/* pg_receivewal streams as a standby does. */
+static void a_standby_that_nobody_waits_for_is_refused(void **state)
+{
+    (void)state;
+    if (!bw_cluster.own)
+        skip();
+    char conninfo[512], command[1200], directory[] = "/tmp/bw-wal-XXXXXX";
+    struct bw_store_db *db = open_empty(conninfo);
+    struct bw_store_durability durability;
+    struct bw_error error;
+    assert_non_null(mkdtemp(directory));
+    snprintf(command, sizeof command,
+             "exec pg_receivewal --no-loop --synchronous -D %s -d \"%s\" >%s/log 2>&1", directory,
+             bw_cluster.conninfo, directory);
+    pid_t standby;
+    char shell[] = "sh", option[] = "-c";
+    char *const argv[] = {shell, option, command, NULL};
+    assert_int_equal(posix_spawn(&standby, "/bin/sh", NULL, NULL, argv, environ), 0);
+    uint64_t until = bw_clock_mono_ms() + 20000;
+    do {
+        assert_true(bw_clock_mono_ms() < until);
+        MUST(bw_store_durability_check(db, true, &durability, err));
+    } while (durability.standbys == 0);
+    assert_int_equal(durability.standbys, 1);
+    assert_false(durability.safe);
+    assert_int_equal(bw_store_durability_check(db, false, &durability, &error), BW_FAILED_PRECONDITION);
+    assert_string_equal(error.reason, "NOT_DURABLE");
+    (void)bw_pg_cluster_sql(conninfo, "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    (void)bw_pg_cluster_sql(conninfo, "SELECT pg_reload_conf(), pg_sleep(0.3)");
+    MUST(bw_store_durability_check(db, false, &durability, err));
+    assert_true(durability.safe);
+    (void)bw_pg_cluster_sql(conninfo, "ALTER SYSTEM RESET synchronous_standby_names");
+    (void)bw_pg_cluster_sql(conninfo, "SELECT pg_reload_conf(), pg_sleep(0.3)");
+    kill(standby, SIGTERM);
+    assert_int_equal(waitpid(standby, NULL, 0), standby);
+    bw_store_db_close(db);
+    remove_directory(directory);
+}
+
+/* In production the role owns the database and is nobody otherwise. */
+static void an_ordinary_role_that_owns_the_database_is_enough(void **state)
+{
+    (void)state;
+    if (!bw_cluster.own)
+        skip();
+    char conninfo[512], mine[700], sql[200];
+    bw_store_db_close(open_empty(conninfo));
+    (void)bw_pg_cluster_sql(conninfo, "CREATE ROLE ordinary LOGIN");
+    snprintf(sql, sizeof sql, "ALTER DATABASE %s OWNER TO ordinary", strstr(conninfo, "bw_test_"));
+    (void)bw_pg_cluster_sql(conninfo, sql);
+    snprintf(mine, sizeof mine, "%s user=ordinary", conninfo);
+    struct bw_store_db *db;
+    struct bw_store_cell cell;
+    struct bw_store_durability durability;
+    MUST(bw_store_db_open(mine, &db, err));
+    MUST(bw_store_migrate(db, BW_SOURCE_DIR "/schema", NULL, NULL, NULL, err));
+    MUST(bw_store_schema_check(db, err));
+    MUST(bw_store_durability_check(db, false, &durability, err));
+    MUST(bw_store_cell_init(db, "eu", err));
+    MUST(bw_store_cell_read(db, &cell, err));
+    assert_false(bw_id_is_zero(&cell.stream));
+    bw_store_db_close(db);
+}
+
 /* ---- order ------------------------------------------------------------------------------------------- */
 
 static void run_sql(PGconn *connection, const char *sql)
@@ -281,9 +348,10 @@ static void a_publish_waits_for_the_group_in_flight_and_stops_the_next(void **st
     struct publisher publisher = {.fixture = &fixture};
     struct bw_thread *thread = bw_thread_start(publisher_run, &publisher, "publisher", NULL);
     assert_non_null(thread);
-    while (bw_fixture_number(
-               &fixture, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == 0)
-        ;
+    static const char waiting[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    uint64_t until = bw_clock_mono_ms() + 20000;
+    while (bw_fixture_number(&fixture, waiting) == 0)
+        assert_true(bw_clock_mono_ms() < until && !publisher.done);
     assert_false(publisher.done);
     run_sql(group, "COMMIT");
     bw_thread_join(thread);
@@ -307,6 +375,8 @@ int main(void)
         cmocka_unit_test(a_database_belongs_to_one_cell_and_has_a_stream),
         cmocka_unit_test(a_promotion_is_another_stream),
         cmocka_unit_test(unsafe_databases_are_refused_unless_accepted),
+        cmocka_unit_test(a_standby_that_nobody_waits_for_is_refused),
+        cmocka_unit_test(an_ordinary_role_that_owns_the_database_is_enough),
         cmocka_unit_test(a_publish_waits_for_the_group_in_flight_and_stops_the_next),
     };
     return cmocka_run_group_tests(tests, bw_store_group_setup, bw_store_group_teardown);
