@@ -16,14 +16,14 @@ static bool alike(const struct bw_participant *a, const struct bw_participant *b
 
 static enum bw_code sort_into_classes(struct bw_plan_problem *problem,
                                       const struct bw_participant *participants, size_t count,
-                                      struct bw_arena *arena, struct bw_error *err)
+                                      uint32_t *class_of, struct bw_arena *arena, struct bw_error *err)
 {
     struct bw_plan_class *classes = bw_arena_zalloc(arena, count, sizeof *classes);
     if (classes == NULL)
         return bw_fail_memory(err);
     problem->classes = classes;
     for (size_t i = 0; i < count; i++) {
-        if (problem->class_of[i] == UINT32_MAX)
+        if (class_of[i] == UINT32_MAX)
             continue;
         size_t c = 0;
         while (c < problem->class_count && !alike(&classes[c].like, &participants[i]))
@@ -31,7 +31,7 @@ static enum bw_code sort_into_classes(struct bw_plan_problem *problem,
         if (c == problem->class_count)
             classes[problem->class_count++].like = participants[i];
         classes[c].count++;
-        problem->class_of[i] = (uint32_t)c;
+        class_of[i] = (uint32_t)c;
         problem->participants++;
     }
     return BW_OK;
@@ -299,7 +299,7 @@ enum bw_code bw_plan_prepare(const struct bw_place_request *request,
 {
     *problem = (struct bw_plan_problem){
         .request = request, .weights = bw_filter_weights(request), .class_of = class_of};
-    enum bw_code code = sort_into_classes(problem, participants, count, arena, err);
+    enum bw_code code = sort_into_classes(problem, participants, count, class_of, arena, err);
     if (code == BW_OK)
         code = choose_candidates(problem, arena, err);
     if (code == BW_OK && !build_tables(problem, arena))

@@ -36,7 +36,7 @@ struct bw_plan_problem {
     const struct bw_weights *weights;
     struct bw_plan_class *classes;
     size_t class_count;
-    uint32_t *class_of; /* per participant; UINT32_MAX: refused before planning */
+    const uint32_t *class_of; /* per participant; UINT32_MAX: refused before planning */
     struct bw_plan_candidate *candidates;
     size_t candidate_count;
     uint64_t forced;       /* candidates the meeting sits on already */
