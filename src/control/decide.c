@@ -26,7 +26,7 @@ bool decide_create(struct draft *draft, struct bw_op *op)
         bw_fail_memory(&op->error);
         return true;
     }
-    if (bw_policies_override(op->create.override_yaml, live->override_arena, &live->override_doc,
+    if (bw_policies_override(set, op->create.override_yaml, live->override_arena, &live->override_doc,
                              &op->error) != BW_OK)
         return true;
     if (bw_policies_compile_meeting(set, levels, level_count, live->override_doc,

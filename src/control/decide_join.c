@@ -187,6 +187,7 @@ enum bw_code place_request(struct draft *draft, struct bw_place_request *request
         .constraints = live->constraints,
         .weights = &owner->config.weights,
         .meeting = meeting->id,
+        .mode = meeting->mode.mode == BW_MODE_HOP ? BW_MODE_SET_HOP : BW_MODE_SET_E2EE,
         .cap_per_relay = meeting->cap_per_relay,
         .open = open,
         .open_count = staying,

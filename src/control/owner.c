@@ -225,7 +225,8 @@ enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_
         struct bw_arena *arena = bw_arena_create(4 << 20);
         if (arena == NULL)
             return bw_fail_memory(err);
-        enum bw_code code = bw_policies_override(meeting->override_yaml, arena, &live->override_doc, err);
+        enum bw_code code =
+            bw_policies_override(NULL, meeting->override_yaml, arena, &live->override_doc, err);
         if (code != BW_OK) {
             bw_arena_destroy(arena);
             return code;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "policy/validate.h"
 
 enum { SET_ARENA_BYTES = 64 << 20, OVERRIDE_ARENA_BYTES = 4 << 20 };
 
@@ -86,8 +87,8 @@ enum bw_code bw_policies_levels(const struct bw_policy_set *set, const struct bw
     return BW_OK;
 }
 
-enum bw_code bw_policies_override(const char *text, struct bw_arena *arena, const struct bw_policy_doc **doc,
-                                  struct bw_error *err)
+enum bw_code bw_policies_override(const struct bw_policy_set *under, const char *text, struct bw_arena *arena,
+                                  const struct bw_policy_doc **doc, struct bw_error *err)
 {
     if (text == NULL) {
         *doc = NULL;
@@ -99,6 +100,14 @@ enum bw_code bw_policies_override(const char *text, struct bw_arena *arena, cons
     const struct bw_policy_options options = {.kind = BW_POLICY_MEETING};
     const struct bw_policy_doc *read = NULL;
     enum bw_code code = bw_policy_check(&source, &options, arena, &diags, &read, err);
+    if (code == BW_OK && under != NULL) {
+        bw_policy_check_meeting(under->doc, read, false, &diags);
+        code = bw_diags_status(&diags, err);
+        if (code == BW_INVALID_ARGUMENT)
+            code = err->code = BW_FAILED_PRECONDITION;
+        if (code == BW_FAILED_PRECONDITION)
+            err->reason = "POLICY_WIDENS_PARENT";
+    }
     bw_diags_finish(&diags);
     if (code == BW_OK)
         *doc = read;

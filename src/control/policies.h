@@ -40,10 +40,12 @@ BW_MUST_USE enum bw_code bw_policies_levels(const struct bw_policy_set *set,
                                             struct bw_arena *arena, const char *const **levels, size_t *count,
                                             struct bw_error *err);
 
-/* A meeting's own document, checked; *doc is NULL when text is. INVALID_ARGUMENT with every diagnostic's
- * first in err. */
-BW_MUST_USE enum bw_code bw_policies_override(const char *text, struct bw_arena *arena,
-                                              const struct bw_policy_doc **doc, struct bw_error *err);
+/* A meeting's own document, checked; *doc is NULL when text is. With `under` (a new meeting) it must not
+ * allow what that policy does not: FAILED_PRECONDITION, POLICY_WIDENS_PARENT. Without (a live one, read
+ * again) it is clamped by compiling. INVALID_ARGUMENT with the first diagnostic in err. */
+BW_MUST_USE enum bw_code bw_policies_override(const struct bw_policy_set *under, const char *text,
+                                              struct bw_arena *arena, const struct bw_policy_doc **doc,
+                                              struct bw_error *err);
 
 /* The meeting's set: its host's chain, narrowed by its own document. `levels` as made above. */
 BW_MUST_USE enum bw_code bw_policies_compile_meeting(const struct bw_policy_set *set,
