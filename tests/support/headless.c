@@ -391,8 +391,10 @@ bool bw_headless_publish(struct bw_headless *headless, const char *tenant, uint3
     struct bw_policy_set *set = NULL;
     struct bw_error err;
     if (bw_policy_set_create(id, tenant, revision, bw_view_str(yaml != NULL ? yaml : bw_headless_policy),
-                             &set, &err) != BW_OK)
+                             &set, &err) != BW_OK) {
+        fprintf(stderr, "headless policy: %s\n", err.show);
         return false;
+    }
     enum bw_code code = bw_owner_set_policy(headless->owner, set, &err);
     bw_policy_set_release(set);
     return code == BW_OK;
