@@ -136,8 +136,6 @@ static void check_e2ee(const struct bw_policy_checking *c, const struct bw_polic
     if (s->e2ee.mode.at.line && s->e2ee.mode.value == BW_E2EE_FORBIDDEN && s->e2ee.suites.at.line)
         bw_diag_add(c->diags, c->source, BW_P_SUITES_WITHOUT_E2EE, s->e2ee.suites.at,
                     "suites have no effect where end-to-end encryption is forbidden");
-    if (s->e2ee.downgrade.value == BW_DOC_DOWNGRADE_WITH_CONSENT)
-        not_yet(c, &s->e2ee.downgrade, "downgrade: with-consent");
     if (s->guests.unverified.value != BW_GUESTS_REFUSE)
         not_yet(c, &s->guests.unverified, "guests.unverified other than refuse");
 }

@@ -102,7 +102,6 @@ static void what_is_not_built_yet_is_refused_by_name(void **state)
         {4, "residency: { atRest: eu }", "keys: { metadata: { key: \"key:acme/one\" } }\n", 9, 1},
         {4, "residency: { atRest: eu }", "parent: { tenant: x, hash: y }\n", 9, 1},
         {4, "residency: { atRest: eu }", "guests: { unverified: admit }\n", 9, 23},
-        {7, "e2ee: { mode: optional, downgrade: with-consent }", "", 7, 36},
         {8, "connectors: { allow: [\"*\"], require: [recording] }", "", 8, 29},
     };
     for (size_t i = 0; i < BW_ARRAY_LEN(rows); i++) {
