@@ -6,7 +6,7 @@
 
 static bool running(const struct bw_grpc_call *call)
 {
-    return call->stage == BW_CALL_RUNNING;
+    return call->stage == BW_CALL_RUNNING && !call->ended;
 }
 
 enum bw_code bw_grpc_send(struct bw_grpc_call *call, struct bw_view message)

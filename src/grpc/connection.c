@@ -177,6 +177,20 @@ void bw_connection_leave(struct bw_connection *connection)
     schedule(connection);
 }
 
+void bw_connection_shut(struct bw_connection *connection)
+{
+    if (connection->link.state != BW_LINK_OPEN) {
+        bw_connection_drop(connection, BW_UNAVAILABLE, "the server is shut down");
+        return;
+    }
+    for (struct bw_grpc_call *call = connection->calls; call != NULL; call = call->next)
+        bw_call_answer(call, BW_UNAVAILABLE, "the server is shut down");
+    say_final_goaway(connection);
+    struct bw_error err;
+    (void)bw_fail(&err, BW_UNAVAILABLE, NULL, "the server is shut down");
+    bw_link_end(&connection->link, &err);
+}
+
 void bw_connection_drop(struct bw_connection *connection, enum bw_code code, const char *why)
 {
     struct bw_error err;

@@ -15,7 +15,13 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
-enum { BACKLOG = 4096, ACCEPTS_PER_EVENT = 32, DESCRIPTORS_OUT_RETRY_MS = 100, FIRST_EXTENSION_TYPE = 0x0a };
+enum {
+    BACKLOG = 4096,
+    ACCEPTS_PER_EVENT = 32,
+    DESCRIPTORS_OUT_RETRY_MS = 100,
+    LAST_WORDS_MS = 200,
+    FIRST_EXTENSION_TYPE = 0x0a
+};
 
 /* A listening socket. It outlives its server for as long as libuv needs the handle. */
 struct bw_listener {
@@ -301,12 +307,20 @@ void bw_server_less(struct bw_grpc_server *server)
 static void on_drain_timer(void *context)
 {
     struct bw_grpc_server *server = context;
+    bool said = server->drain_over;
+    server->drain_over = true;
     struct bw_connection *next;
     for (struct bw_connection *connection = server->connections; connection != NULL; connection = next) {
         next = connection->next;
-        bw_connection_drop(connection, BW_UNAVAILABLE, "the server is shut down");
+        if (said)
+            bw_connection_drop(connection, BW_UNAVAILABLE, "the server is shut down");
+        else
+            bw_connection_shut(connection);
     }
-    finish_drain(server);
+    if (said || server->counts.connections == 0)
+        finish_drain(server);
+    else
+        bw_timer_start(server->drain_timer, LAST_WORDS_MS, 0);
 }
 
 /* ---- life ---- */

@@ -143,6 +143,8 @@ BW_MUST_USE enum bw_code bw_connection_accept(struct bw_grpc_server *server, int
                                               const struct sockaddr *address, struct bw_error *err);
 /* Notice, then GOAWAY; closes when its calls are done. */
 void bw_connection_leave(struct bw_connection *connection);
+/* Ends its calls with UNAVAILABLE and closes once that has been said. */
+void bw_connection_shut(struct bw_connection *connection);
 /* Closes now. */
 void bw_connection_drop(struct bw_connection *connection, enum bw_code code, const char *why);
 /* GOAWAY ENHANCE_YOUR_CALM; its calls end at once. */
@@ -184,7 +186,7 @@ struct bw_grpc_server {
     size_t free_call_count, arena_cap_bytes;
     struct bw_grpc_server_counts counts;
     size_t lives; /* itself, connections and calls: the struct goes with the last of them */
-    bool draining, destroyed;
+    bool draining, drain_over, destroyed; /* drain_over: its deadline has passed */
     void (*drained)(void *context);
     void *drained_context;
     struct bw_timer *drain_timer;

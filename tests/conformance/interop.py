@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 BUILD = os.environ.get("BW_BUILD_DIR", ".")
 SERVER = os.path.join(BUILD, "bin/conformance/interop_server")
@@ -180,7 +181,38 @@ def expect_unavailable(grpc, channel):
         raise AssertionError("the call succeeded")
 
 
+def s_client(port, *argv):
+    done = subprocess.run(["openssl", "s_client", "-connect", f"localhost:{port}", "-servername", "localhost", *argv],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, input=b"Q\n", timeout=20, check=False)
+    return done.stdout.decode(errors="replace")
+
+
+def tls_versions(port):
+    assert "New, TLSv1.3" in s_client(port, "-alpn", "h2")
+    assert "Cipher is (NONE)" in s_client(port, "-alpn", "h2", "-tls1_2")
+    assert "no application protocol" in s_client(port, "-alpn", "http/1.1")
+
+
+def tls_asks_for_certificates_of_its_ca(port):
+    assert "CN = test CA" in s_client(port, "-alpn", "h2").split("Acceptable client certificate CA names")[1]
+
+
+def tls_resumes(port, folder):
+    session = os.path.join(folder, "session")
+    # The ticket comes with the first bytes after the handshake: stay until the server has said something.
+    with subprocess.Popen(["openssl", "s_client", "-connect", f"localhost:{port}", "-alpn", "h2", "-sess_out", session],
+                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        for _ in range(100):
+            time.sleep(0.05)
+            if os.path.exists(session) and os.path.getsize(session) > 0:
+                break
+        first.stdin.close()
+        first.wait()
+    assert "Reused, TLSv1.3" in s_client(port, "-alpn", "h2", "-sess_in", session)
+
+
 def main():
+    os.environ["GRPC_VERBOSITY"] = "NONE"
     import grpc
     with tempfile.TemporaryDirectory() as folder:
         make_certificates(folder)
@@ -202,6 +234,9 @@ def main():
                     read(folder, f"{name}.crt") if name else None)
                 with grpc.secure_channel(f"localhost:{server.port}", credentials) as channel:
                     python_cases(grpc, kind, channel)
+            check("tls_version_and_protocol", tls_versions, server.port)
+            check("tls_names_its_ca", tls_asks_for_certificates_of_its_ca, server.port)
+            check("tls_resumes_a_session", tls_resumes, server.port, folder)
             nobody = grpc.ssl_channel_credentials(read(folder, "ca.crt"), read(folder, "nobody.key"),
                                                   read(folder, "nobody.crt"))
             with grpc.secure_channel(f"localhost:{server.port}", nobody) as channel:

@@ -213,6 +213,12 @@ static void keep(struct bw_grpc_call *call, struct bw_view message, void *contex
     rig->kept[rig->kept_count++] = call;
 }
 
+static void pause_at_once(struct bw_grpc_call *call, void *context)
+{
+    bw_grpc_pause_reading(call, true);
+    keep(call, bw_view_of(NULL, 0), context);
+}
+
 static enum bw_code admit(struct bw_grpc_call *call, const struct bw_grpc_method *method, void *context,
                           struct bw_error *err)
 {
@@ -222,11 +228,11 @@ static enum bw_code admit(struct bw_grpc_call *call, const struct bw_grpc_method
     return BW_OK;
 }
 
-static struct bw_grpc_method methods[14];
+static struct bw_grpc_method methods[15];
 
 static void fill_methods(struct rig *rig)
 {
-    const struct bw_grpc_method table[14] = {
+    const struct bw_grpc_method table[15] = {
         {.path = "/t.T/Echo", .message = echo},
         {.path = "/t.T/Fail", .message = fail_with_details},
         {.path = "/t.T/Never", .message = never},
@@ -245,6 +251,11 @@ static void fill_methods(struct rig *rig)
         {.path = "/t.T/Quit", .client_streams = true, .opened = quit, .message = sum_message},
         {.path = "/t.T/Gzip", .message = echo_gzip},
         {.path = "/t.T/Keep", .message = keep},
+        {.path = "/t.T/Slow",
+         .client_streams = true,
+         .opened = pause_at_once,
+         .message = sum_message,
+         .half_closed = sum_done},
     };
     for (size_t i = 0; i < BW_ARRAY_LEN(methods); i++) {
         methods[i] = table[i];

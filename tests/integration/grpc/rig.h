@@ -12,7 +12,8 @@
  *   /t.T/Secret   unary; the admit hook asks for a peer with a SPIFFE id
  *   /t.T/Quit     answers with an error as soon as it is opened
  *   /t.T/Gzip     unary echo, compressed
- *   /t.T/Keep     holds the call in rig.kept until the test releases it */
+ *   /t.T/Keep     holds the call in rig.kept until the test releases it
+ *   /t.T/Slow     client stream: reading is paused from the start; held in rig.kept; the sum as answer */
 #ifndef BW_TESTS_RIG_H
 #define BW_TESTS_RIG_H
 

@@ -361,6 +361,33 @@ static void answer_before_the_request_ends_is_delivered(void **state)
     rig_call_finish(&call);
 }
 
+static void paused_call_holds_the_client_back(void **state)
+{
+    struct rig *rig = *state;
+    start(rig);
+    static uint8_t block[32768];
+    struct rig_call call;
+    rig_call(rig, &call, "/t.T/Slow", 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(bw_grpc_client_send(call.call, bw_view_of(block, sizeof block)), BW_OK);
+    bw_grpc_client_half_close(call.call);
+    rig_run_ms(rig, 100);
+    assert_in_range(rig->messages, 1, 20);
+    assert_true(bw_grpc_client_send_pending_bytes(call.call) > 2000000);
+    struct rig_call other; /* others on the connection are not held back */
+    rig_unary(rig, &other, "/t.T/Echo", bw_view_str("x"), 0);
+    assert_int_equal(other.code, BW_OK);
+    rig_call_finish(&other);
+    bw_grpc_pause_reading(rig->kept[0], false);
+    rig_run_until(rig, &call.finished);
+    assert_int_equal(call.code, BW_OK);
+    uint32_t total = 100 * sizeof block;
+    assert_received(&call, &total, sizeof total);
+    assert_true(call.writable > 0);
+    bw_grpc_call_release(rig->kept[0]);
+    rig_call_finish(&call);
+}
+
 static void nobody_listening_is_unavailable(void **state)
 {
     struct rig *rig = *state;
@@ -444,6 +471,7 @@ int main(void)
         CASE(held_call_survives_cancel_until_it_comes_back),
         CASE(refused_by_the_admit_hook_nothing_of_the_method_runs),
         CASE(answer_before_the_request_ends_is_delivered),
+        CASE(paused_call_holds_the_client_back),
         CASE(nobody_listening_is_unavailable),
         CASE(clear_text_is_refused_beyond_loopback),
         CASE(several_servers_share_one_port),

@@ -80,9 +80,10 @@ static void drain_ends_what_is_left_at_its_deadline(void **state)
     bw_grpc_server_drain(rig.server, 100, set_flag, &drained);
     rig_run_until(&rig, &drained);
     assert_int_equal(rig.ended, 1);
-    assert_int_equal(rig.ended_why, BW_CANCELLED);
+    assert_int_equal(rig.ended_why, BW_UNAVAILABLE);
     rig_run_until(&rig, &call.finished);
     assert_int_equal(call.code, BW_UNAVAILABLE);
+    assert_string_equal(call.message, "the server is shut down");
     rig_call_finish(&call);
 }
 

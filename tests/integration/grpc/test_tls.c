@@ -315,6 +315,30 @@ static void peer_that_never_handshakes_is_dropped(void **state)
     finish();
 }
 
+static void handshakes_beyond_the_rate_wait(void **state)
+{
+    (void)state;
+    rig_init(&rig);
+    rig.server_config.limits.handshakes = 2;
+    rig.server_config.limits.handshakes_per_s = 5;
+    rig.server_config.tls = server_tls(false, false);
+    rig_serve(&rig);
+    struct bw_grpc_client *clients[3];
+    rig.client_config.tls = client_tls(NULL, "localhost", NULL);
+    for (size_t i = 0; i < 3; i++) {
+        rig_connect(&rig);
+        clients[i] = rig.client;
+    }
+    rig_run_ms(&rig, 100);
+    assert_int_equal(bw_grpc_server_counts(rig.server).accepted, 2);
+    while (!bw_grpc_client_usable(clients[2]))
+        rig_turn(&rig);
+    assert_int_equal(bw_grpc_server_counts(rig.server).accepted, 3);
+    bw_grpc_client_destroy(clients[0]);
+    bw_grpc_client_destroy(clients[1]);
+    finish();
+}
+
 static void configurations_that_cannot_work_are_explained(void **state)
 {
     (void)state;
@@ -358,6 +382,7 @@ int main(void)
         cmocka_unit_test(reload_serves_new_connections_with_the_new_certificate),
         cmocka_unit_test(clear_text_client_gets_nowhere_with_a_tls_server),
         cmocka_unit_test(peer_that_never_handshakes_is_dropped),
+        cmocka_unit_test(handshakes_beyond_the_rate_wait),
         cmocka_unit_test(configurations_that_cannot_work_are_explained),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
