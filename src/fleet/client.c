@@ -220,6 +220,13 @@ static void port_welcomed(void *context, const struct bw_welcome *welcome)
         h->welcomed(h->context, welcome);
 }
 
+static void port_leased(void *context)
+{
+    const struct bw_fleet_handlers *h = &((struct bw_fleet_client *)context)->config.handlers;
+    if (h->leased != NULL)
+        h->leased(h->context);
+}
+
 static void port_applied(void *context, uint64_t group)
 {
     const struct bw_fleet_handlers *h = &((struct bw_fleet_client *)context)->config.handlers;
@@ -325,6 +332,7 @@ struct bw_fleet_client *bw_fleet_client_create(struct bw_loop *loop,
                                     .random = port_random,
                                     .load = port_load,
                                     .welcomed = port_welcomed,
+                                    .leased = port_leased,
                                     .applied = port_applied,
                                     .drain = port_drain,
                                     .revoke = port_revoke,

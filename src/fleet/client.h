@@ -44,6 +44,8 @@ struct bw_fleet_handlers {
 
     void (*load)(void *context, struct bw_relay_load *load);
     void (*welcomed)(void *context, const struct bw_welcome *welcome);
+    /* The lease was granted anew: bw_fleet_client_authority may say more than before. */
+    void (*leased)(void *context);
     /* After everything up to this group has been delivered. */
     void (*applied)(void *context, uint64_t group);
     void (*revoke)(void *context, const struct bw_revoke *revoke);

@@ -312,6 +312,8 @@ static void take_lease(struct bw_client_state *state, uint64_t heartbeat, uint32
     state->lease_basis_ms = sent;
     state->lease_until_ms = sent + lease;
     state->grace_until_ms = sent + (state->grace_ms > lease ? state->grace_ms : lease);
+    if (state->ports.leased != NULL)
+        state->ports.leased(state->ports.context);
 }
 
 static void take_go_away(struct bw_client_state *state, struct bw_view reason, uint32_t reconnect_in_ms,

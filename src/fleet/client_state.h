@@ -44,6 +44,8 @@ struct bw_client_ports {
 
     /* What the relay is told; may be NULL where it does not care. */
     void (*welcomed)(void *context, const struct bw_welcome *welcome);
+    /* The lease was granted anew. */
+    void (*leased)(void *context);
     /* Everything up to this group is applied. */
     void (*applied)(void *context, uint64_t group);
     void (*drain)(void *context, bool draining, uint32_t deadline_ms, struct bw_view reason);

@@ -80,29 +80,12 @@ static void measure_rates(struct bw_relay_worker *worker, uint64_t now_us)
     worker_tell_refusals(worker);
 }
 
-static void note_authority(struct worker_cell *cell, enum bw_authority authority)
-{
-    static const char *const words[] = {
-        [BW_AUTHORITY_NONE] = "no control plane for too long: nothing is forwarded",
-        [BW_AUTHORITY_HELD] = "no control plane: forwarding goes on, nobody new is admitted",
-        [BW_AUTHORITY_FULL] = "the lease is held"};
-    if (authority == cell->authority)
-        return;
-    bw_log(authority == BW_AUTHORITY_FULL ? BW_LOG_INFO : BW_LOG_ERROR, "authority", "cell=%s what=\"%s\"",
-           cell->settings->name, words[authority]);
-    cell->authority = authority;
-}
-
 static void tick(void *context)
 {
     struct bw_relay_worker *worker = context;
     struct bw_relay_now now = worker_now();
-    for (size_t i = 0; i < worker->cell_count; i++) {
-        struct worker_cell *cell = &worker->cells[i];
-        enum bw_authority authority = bw_fleet_client_authority(cell->client);
-        note_authority(cell, authority);
-        bw_relay_core_authority(worker->core, i, authority, bw_fleet_client_stale_ms(cell->client));
-    }
+    for (size_t i = 0; i < worker->cell_count; i++)
+        worker_cell_authority(&worker->cells[i]);
     bw_relay_core_tick(worker->core, now);
     measure_rates(worker, now.mono_us);
     worker_flush(worker);

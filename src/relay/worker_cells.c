@@ -59,6 +59,32 @@ static void on_load(void *context, struct bw_relay_load *load)
     load->participants = bw_relay_core_cell_status(cell->worker->core, cell->index).participants;
 }
 
+static void note_authority(struct worker_cell *cell, enum bw_authority authority)
+{
+    static const char *const words[] = {
+        [BW_AUTHORITY_NONE] = "no control plane for too long: nothing is forwarded",
+        [BW_AUTHORITY_HELD] = "no control plane: forwarding goes on, nobody new is admitted",
+        [BW_AUTHORITY_FULL] = "the lease is held"};
+    if (authority == cell->authority)
+        return;
+    bw_log(authority == BW_AUTHORITY_FULL ? BW_LOG_INFO : BW_LOG_ERROR, "authority", "cell=%s what=\"%s\"",
+           cell->settings->name, words[authority]);
+    cell->authority = authority;
+}
+
+void worker_cell_authority(struct worker_cell *cell)
+{
+    enum bw_authority authority = bw_fleet_client_authority(cell->client);
+    note_authority(cell, authority);
+    bw_relay_core_authority(cell->worker->core, cell->index, authority,
+                            bw_fleet_client_stale_ms(cell->client));
+}
+
+static void on_leased(void *context)
+{
+    worker_cell_authority(context);
+}
+
 static void on_welcomed(void *context, const struct bw_welcome *welcome)
 {
     struct worker_cell *cell = context;
@@ -298,6 +324,7 @@ enum bw_code worker_cell_start(struct bw_relay_worker *worker, size_t index, str
                                                          .grant_key_removed = on_key_removed,
                                                          .load = on_load,
                                                          .welcomed = on_welcomed,
+                                                         .leased = on_leased,
                                                          .applied = on_applied,
                                                          .revoke = on_revoke,
                                                          .drain = on_drain,

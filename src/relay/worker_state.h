@@ -60,6 +60,8 @@ void worker_flush(struct bw_relay_worker *worker);
 /* ---- worker_cells.c ---- */
 BW_MUST_USE enum bw_code worker_cell_start(struct bw_relay_worker *worker, size_t index,
                                            struct bw_error *err);
+/* Tells the core how far the cell's word reaches now. */
+void worker_cell_authority(struct worker_cell *cell);
 void worker_cell_finish(struct worker_cell *cell);
 /* Reads the certificates again for connections from now on. */
 BW_MUST_USE enum bw_code worker_cell_reload(struct worker_cell *cell, struct bw_error *err);
