@@ -63,6 +63,7 @@ static void tell_watchers(struct live *live, const struct batch *batch)
         if (change->failed || change->group == 0)
             continue;
         change->change.meeting = live->meeting;
+        live->told_seq = change->change.decision.seq;
         struct bw_watch *watch = live->watches;
         while (watch != NULL) {
             struct bw_watch *next = watch->next;
@@ -312,6 +313,9 @@ void bw_owner_loaded(struct bw_owner *owner, const struct bw_id *id, enum bw_cod
     live->unread = false;
     bw_meeting_destroy(live->meeting);
     live->meeting = meeting;
+    /* What was read back may be what they know already: only a jump ends a watch. */
+    if (meeting == NULL || meeting->seq != live->told_seq)
+        live_end_watches(owner, live);
     live->recheck = meeting != NULL && !meeting->ended;
     live_make_ready(owner, live);
 }

@@ -63,13 +63,18 @@ enum bw_code bw_owner_create(const struct bw_owner_config *config, struct bw_own
     return BW_OK;
 }
 
-static void live_destroy(struct bw_owner *owner, struct live *live)
+void live_end_watches(struct bw_owner *owner, struct live *live)
 {
     while (live->watches != NULL) {
         struct bw_watch *watch = live->watches;
         bw_owner_unwatch(owner, watch);
         watch->ended(watch);
     }
+}
+
+static void live_destroy(struct bw_owner *owner, struct live *live)
+{
+    live_end_watches(owner, live);
     bw_meeting_destroy(live->meeting);
     bw_constraints_release(live->constraints);
     bw_arena_destroy(live->override_arena);

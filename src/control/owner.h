@@ -151,7 +151,7 @@ void bw_owner_meeting_effects(const struct bw_meeting *meeting,
 struct bw_watch {
     /* A change of this meeting that has committed. */
     void (*changed)(struct bw_watch *watch, const struct bw_change *change);
-    /* The state was read back and may have jumped, or the owner goes: the watch is over. */
+    /* The state was read back and has jumped, or the meeting or the owner goes: the watch is over. */
     void (*ended)(struct bw_watch *watch);
     struct bw_watch *next, *previous;
     struct bw_id meeting;

@@ -83,6 +83,7 @@ enum bw_code bw_owner_watch(struct bw_owner *owner, const struct bw_id *meeting,
     if (live->watches != NULL)
         live->watches->previous = watch;
     live->watches = watch;
+    live->told_seq = live->meeting != NULL ? live->meeting->seq : 0;
     watch->linked = true;
     return BW_OK;
 }

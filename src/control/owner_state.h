@@ -46,6 +46,7 @@ struct live {
     size_t burst_count;
 
     struct bw_watch *watches;
+    uint32_t told_seq; /* of the newest decision that they know */
     UT_hash_handle hh; /* by id */
 };
 
@@ -158,6 +159,7 @@ void op_finish(struct bw_owner *owner, struct bw_op *op);
 void live_make_ready(struct bw_owner *owner, struct live *live);
 void owner_wake(struct bw_owner *owner);
 void live_forget(struct bw_owner *owner, struct live *live);
+void live_end_watches(struct bw_owner *owner, struct live *live);
 /* Decides again, after a while that grows with each failure in a row. */
 void live_retry_later(struct bw_owner *owner, struct live *live);
 void live_fail_queue(struct bw_owner *owner, struct live *live, const struct bw_error *error);

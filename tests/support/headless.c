@@ -234,6 +234,44 @@ static void commit(struct bw_headless *headless)
     bw_free(rows);
 }
 
+bool bw_headless_intrude(struct bw_headless *headless, const struct bw_id *meeting)
+{
+    uint32_t newest = bw_headless_rows(headless, meeting);
+    struct bw_arena *arena = bw_arena_create(1 << 20);
+    struct bw_decision *last = NULL;
+    struct bw_buf record = {0};
+    struct bw_error err;
+    bool ok = arena != NULL && bw_api_record_decode(bw_headless_record(headless, meeting, newest), arena,
+                                                    &last, &err) == BW_OK;
+    if (ok) {
+        const struct bw_decision row = {
+            .kind = BW_DECISION_REBOUND,
+            .meeting = last->meeting,
+            .tenant = last->tenant,
+            .seq = newest + 1,
+            .at_ms = headless->wall_ms,
+            .policy_revision = last->policy_revision,
+            .mode = last->mode,
+            .mode_epoch = last->mode_epoch,
+            .meeting_epoch = last->meeting_epoch,
+            .relays = last->relays,
+            .relay_count = last->relay_count,
+            .links = last->links,
+            .link_count = last->link_count,
+        };
+        ok = bw_api_record_encode(&row, &record, &err) == BW_OK;
+        const struct bw_headless_row kept = {.meeting = row.meeting,
+                                             .tenant = row.tenant,
+                                             .seq = row.seq,
+                                             .record = bw_memdup(record.data, record.len),
+                                             .len = record.len};
+        ok = ok && kept.record != NULL && keep(headless, &kept);
+    }
+    bw_buf_finish(&record);
+    bw_arena_destroy(arena);
+    return ok;
+}
+
 static void read_back(struct bw_headless *headless, const struct bw_id *meeting)
 {
     struct bw_arena *arena = bw_arena_create(64 << 20);

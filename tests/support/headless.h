@@ -92,6 +92,8 @@ void bw_headless_pass(struct bw_headless *headless, uint64_t ms);
 
 /* A second owner as after a restart: everything in the log is restored into it. */
 bool bw_headless_restart(struct bw_headless *headless);
+/* Somebody else (a replica that took this one for dead) adds a row to the meeting behind our back. */
+bool bw_headless_intrude(struct bw_headless *headless, const struct bw_id *meeting);
 /* Rows of a meeting in the log; 0: none. */
 uint32_t bw_headless_rows(const struct bw_headless *headless, const struct bw_id *meeting);
 /* The stored record of one decision; empty when there is none. */

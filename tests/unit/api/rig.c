@@ -14,6 +14,8 @@
 #include "base/reference.h"
 #include "runtime/clock.h"
 
+enum { RIG_TICK_MS = 5, CALL_MS = 10000 };
+
 static const char *const ids[RIG_ROLES] = {
     [RIG_APP] = "spiffe://eu.example/app/portal",
     [RIG_ADMIN] = "spiffe://eu.example/admin/anna",
@@ -82,6 +84,14 @@ static void country_of(void *context, const char *address, char country[3])
 {
     (void)context;
     memcpy(country, strcmp(address, "198.51.100.7") == 0 ? "DE" : "", 1 + 2 * (*address == '1'));
+}
+
+/* The world's clock goes on: what waits for its moment gets it. */
+static void tick(void *context)
+{
+    struct rig *rig = context;
+    rig->world.mono_ms += RIG_TICK_MS;
+    bw_headless_settle(&rig->world);
 }
 
 /* ---- the desk ---- */
@@ -306,7 +316,6 @@ void rig_init(struct rig *rig)
 {
     *rig = (struct rig){.code = BW_OK};
     assert_true(bw_headless_init(&rig->world));
-    rig->world.mono_ms = bw_clock_mono_ms(); /* deadlines of calls are on this scale */
     bw_headless_settle(&rig->world);
     rig->world.due = due;
     rig->world.due_context = rig;
@@ -328,6 +337,9 @@ void rig_init(struct rig *rig)
     rig->loop = bw_loop_create(&err);
     assert_non_null(rig->loop);
     bw_task_init(&rig->settle, settle, rig);
+    rig->clock = bw_timer_create(rig->loop, tick, rig, &err);
+    assert_non_null(rig->clock);
+    bw_timer_start(rig->clock, RIG_TICK_MS, RIG_TICK_MS);
     for (int role = 0; role < RIG_ROLES; role++)
         serve(rig, (enum rig_role)role);
 }
@@ -339,6 +351,7 @@ void rig_finish(struct rig *rig)
         bw_grpc_server_destroy(rig->as[role].server);
     }
     rig_run_ms(rig, 5);
+    bw_timer_destroy(rig->clock);
     bw_loop_undefer(rig->loop, &rig->settle);
     rig->world.due = NULL;
     bw_headless_finish(&rig->world);
@@ -412,13 +425,16 @@ const void *rig_call(struct rig *rig, enum rig_role role, const char *method, co
     struct waiting waiting = {rig, response};
     struct bw_error err = {.code = BW_OK};
     rig->over = false;
-    enum bw_code code = bw_grpc_client_unary(rig->as[role].client, path, 10000, NULL, 0, bw_buf_view(&bytes),
+    enum bw_code code = bw_grpc_client_unary(rig->as[role].client, path, 0, NULL, 0, bw_buf_view(&bytes),
                                              done, &waiting, &err);
     bw_buf_finish(&bytes);
     if (code != BW_OK)
         fail_msg("%s", err.show);
-    for (int tries = 0; !rig->over && tries < 100; tries++)
-        bw_loop_run(rig->loop);
+    struct bw_timer *guard = bw_timer_create(rig->loop, tired, rig->loop, &err);
+    assert_non_null(guard);
+    bw_timer_start(guard, CALL_MS, 0);
+    bw_loop_run(rig->loop);
+    bw_timer_destroy(guard);
     assert_true(rig->over);
     return rig->reply;
 }

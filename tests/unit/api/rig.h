@@ -23,6 +23,7 @@ struct rig {
     struct bw_headless world;
     struct bw_loop *loop;
     struct bw_task settle;
+    struct bw_timer *clock;
     struct bw_callers *callers;
     struct {
         struct bw_api *api;
