@@ -203,6 +203,8 @@ static enum bw_code check_choice(struct parser *p, const struct bw_option *optio
 
 static enum bw_code check_list(struct parser *p, const struct bw_option *option, const char *text)
 {
+    if (text[0] != '\0' && (option->flags & BW_OPTION_WHOLE))
+        return BW_OK;
     for (;;) {
         size_t n = strcspn(text, ",");
         if (n == 0)
@@ -421,7 +423,7 @@ bool bw_args_list(const struct bw_args *args, const char *name, struct bw_arena 
         if (strcmp(args->items[i].option->name, name) != 0)
             continue;
         for (const char *text = args->items[i].text;;) {
-            size_t len = strcspn(text, ",");
+            size_t len = args->items[i].option->flags & BW_OPTION_WHOLE ? strlen(text) : strcspn(text, ",");
             out[n] = bw_arena_strndup(arena, text, len);
             if (out[n++] == NULL)
                 return false;

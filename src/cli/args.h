@@ -21,7 +21,7 @@ enum bw_option_type {
     BW_OPTION_LIST,     /* may be repeated; commas separate */
 };
 
-enum { BW_OPTION_REQUIRED = 1, BW_OPTION_HIDDEN = 2 };
+enum { BW_OPTION_REQUIRED = 1, BW_OPTION_HIDDEN = 2, BW_OPTION_WHOLE = 4 /* LIST: commas do not separate */ };
 
 struct bw_option {
     const char *name; /* "if-revision" */

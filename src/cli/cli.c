@@ -102,13 +102,6 @@ int bw_cli_read(struct bw_cli *cli, const char *path, size_t max_bytes, struct b
 
 /* ---- request ids ---- */
 
-const struct bw_option bw_option_request_id = {
-    .name = "request-id",
-    .type = BW_OPTION_TEXT,
-    .value = "UUID",
-    .help = "repeat an earlier request: the same id gets the same answer (default: a new one)",
-};
-
 const char *bw_cli_request_id(struct bw_cli *cli)
 {
     const char *given = bw_args_text(cli->args, "request-id");

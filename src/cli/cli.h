@@ -49,6 +49,5 @@ const char *bw_cli_file_name(const char *path);
 
 /* The request id of a mutation: --request-id, or a new one. NULL (and said) when it is no UUID. */
 const char *bw_cli_request_id(struct bw_cli *cli);
-extern const struct bw_option bw_option_request_id;
 
 #endif

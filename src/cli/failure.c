@@ -82,7 +82,7 @@ static const char *text_at(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
-static void reasons_print(const json_t *item, const char *indent, struct bw_buf *out)
+void bw_reasons_print(const json_t *item, const char *indent, struct bw_buf *out)
 {
     const json_t *clauses = json_object_get(item, "clauses");
     size_t i;
@@ -122,7 +122,7 @@ void bw_refusal_print(const json_t *refusal, struct bw_buf *out)
         bw_cell_text(refusal, &rows[i], out);
         bw_buf_append_str(out, "\n");
     }
-    reasons_print(refusal, "  ", out);
+    bw_reasons_print(refusal, "  ", out);
     const json_t *relays = json_object_get(refusal, "relays");
     if (json_array_size(relays) > 0)
         bw_buf_append_str(out, "relays\n");
@@ -133,7 +133,7 @@ void bw_refusal_print(const json_t *refusal, struct bw_buf *out)
         bw_buf_append_str(out, "  ");
         bw_text_harmless(out, text_at(relay, "relay"));
         bw_buf_append_str(out, "\n");
-        reasons_print(relay, "      ", out);
+        bw_reasons_print(relay, "      ", out);
     }
     json_int_t total = json_integer_value(json_object_get(refusal, "relaysTotal"));
     if ((size_t)total > json_array_size(relays))

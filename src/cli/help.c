@@ -103,7 +103,7 @@ static void program_help(const struct bw_command_line *line, const char *later, 
         if (bw_command_line_noun_seen(line, i) || !noun_is_built(line, verb->noun))
             continue;
         bw_buf_printf(out, "  %s", verb->noun);
-        pad(out, strlen(verb->noun) + 2, 12);
+        pad(out, strlen(verb->noun) + 2, 14);
         if (verb->name == NULL) {
             bw_buf_printf(out, "%s\n", verb->summary);
             continue;

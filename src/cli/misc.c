@@ -1,7 +1,7 @@
 /* completion and version. */
-#include "base/check.h"
 #include "cli/cli.h"
 #include "cli/help.h"
+#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -27,8 +27,7 @@ const struct bw_verb bw_verb_completion = {
     .noun = "completion",
     .summary = "a completion script for your shell",
     .example = "source <(bailiwick completion bash)",
-    .operands = shell_rows,
-    .operand_count = BW_ARRAY_LEN(shell_rows),
+    BW_OPERANDS(shell_rows),
     .run = completion,
 };
 

@@ -2,6 +2,8 @@
 #ifndef BW_CLI_POLICY_H
 #define BW_CLI_POLICY_H
 
+#include <jansson.h>
+
 #include "cli/cli.h"
 #include "placement/snapshot.h"
 #include "policy/document.h"
@@ -14,6 +16,9 @@ int bw_diags_show(struct bw_cli *cli, const struct bw_diags *diags, FILE *stream
 int bw_diags_show_tree(struct bw_cli *cli, const struct bw_diags *diags);
 /* An exit code; what is wrong with the file has been said. *snapshot is the caller's reference. */
 int bw_fleet_read(struct bw_cli *cli, const char *path, struct bw_snapshot **snapshot);
+
+/* Diagnostics of a server's answer, for people; true when there are errors among them. */
+bool bw_policy_answer_print(const json_t *diagnostics, struct bw_buf *out);
 
 /* cli/policy_ask.c: `policy explain` where the server is to answer. */
 int bw_policy_explain_ask(struct bw_cli *cli);

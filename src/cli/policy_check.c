@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/check.h"
+#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/policy.h"
 #include "cli/verbs.h"
@@ -219,7 +219,7 @@ static const struct bw_option option_rows[] = {
     {.name = "file",
      .letter = 'f',
      .type = BW_OPTION_LIST,
-     .flags = BW_OPTION_REQUIRED,
+     .flags = BW_OPTION_REQUIRED | BW_OPTION_WHOLE,
      .value = "FILE|DIR|-",
      .help = "the documents; a folder stands for its .yaml files, - for standard input"},
     {.name = "fleet",
@@ -239,7 +239,6 @@ const struct bw_verb bw_verb_policy_check = {
     .about = "All errors are found in one run, each with its place, a stable code and, where there is one,\n"
              "what to write instead. Exit status 1 when a document is not valid.",
     .example = "bailiwick policy check -f policy.yaml --fleet fleet.yaml -o json",
-    .options = option_rows,
-    .option_count = BW_ARRAY_LEN(option_rows),
+    BW_OPTIONS(option_rows),
     .run = policy_check,
 };

@@ -2,7 +2,7 @@
  * does. */
 #include <string.h>
 
-#include "base/check.h"
+#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/policy.h"
 #include "cli/verbs.h"
@@ -245,7 +245,6 @@ const struct bw_verb bw_verb_policy_explain = {
              "Without, it asks the cell about a request, a live meeting, or a reference.\n"
              "Exit status 1 when the answer is that the meeting is refused.",
     .example = "bailiwick policy explain -f policy.yaml --fleet fleet.yaml --request request.yaml -o json",
-    .options = option_rows,
-    .option_count = BW_ARRAY_LEN(option_rows),
+    BW_OPTIONS(option_rows),
     .run = policy_explain,
 };

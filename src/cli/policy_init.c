@@ -1,9 +1,9 @@
 /* policy init and policy schema. */
 #include <string.h>
 
-#include "base/check.h"
 #include "cli/cli.h"
 #include "cli/config.h"
+#include "cli/options.h"
 #include "cli/starts.h"
 #include "cli/verbs.h"
 #include "placement/fleet_file.h"
@@ -102,8 +102,7 @@ const struct bw_verb bw_verb_policy_init = {
     .summary = "a commented policy to start from",
     .about = "Without --from it lists what there is.",
     .example = "bailiwick policy init --from fr-hospital --tenant my-hospital -f policy.yaml",
-    .options = init_rows,
-    .option_count = BW_ARRAY_LEN(init_rows),
+    BW_OPTIONS(init_rows),
     .run = policy_init,
 };
 
@@ -155,7 +154,6 @@ const struct bw_verb bw_verb_policy_schema = {
     .summary = "the JSON Schema of documents, for editors",
     .about = "Printed from the table that the reader itself uses, so the two cannot differ.",
     .example = "bailiwick policy schema > tenant-policy.json",
-    .options = schema_rows,
-    .option_count = BW_ARRAY_LEN(schema_rows),
+    BW_OPTIONS(schema_rows),
     .run = policy_schema,
 };

@@ -10,19 +10,6 @@
 
 enum { LIMIT_DEFAULT = 1000, PAGE = 200, ANSWER_FIELDS_MAX = 200000, CONNECT_MAX_MS = 10000 };
 
-const struct bw_option bw_option_tenant = {
-    .name = "tenant",
-    .type = BW_OPTION_TEXT,
-    .value = "NAME",
-    .help = "the tenant to act for; otherwise BAILIWICK_TENANT or the context's",
-};
-const struct bw_option bw_option_limit = {
-    .name = "limit",
-    .type = BW_OPTION_UINT,
-    .value = "N",
-    .help = "show at most so many (default 1000; 0: all)",
-};
-
 struct bw_server {
     struct bw_grpc_sync *sync;
     struct bw_grpc_tls *tls;
@@ -330,7 +317,7 @@ static bool join_page(json_t *all, const json_t *page, const char *list, uint64_
 }
 
 int bw_server_list(struct bw_cli *cli, const char *path, const ProtobufCMessage *request, uint32_t *page_size,
-                   char **page_token, const ProtobufCMessageDescriptor *answer, const char *list,
+                   const char **page_token, const ProtobufCMessageDescriptor *answer, const char *list,
                    json_t **tree)
 {
     uint64_t limit = bw_args_number(cli->args, "limit", LIMIT_DEFAULT);

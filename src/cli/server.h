@@ -30,7 +30,7 @@ int bw_server_ask(struct bw_cli *cli, const char *path, const ProtobufCMessage *
 /* Asks page by page and joins the pages: `list` is the array's key, page_size and page_token are the
  * request's own fields. Stops at --limit with a note that there is more. */
 int bw_server_list(struct bw_cli *cli, const char *path, const ProtobufCMessage *request, uint32_t *page_size,
-                   char **page_token, const ProtobufCMessageDescriptor *answer, const char *list,
+                   const char **page_token, const ProtobufCMessageDescriptor *answer, const char *list,
                    json_t **tree);
 /* As bw_server_call without a word about failures: for doctor. The outcome lives in the arena. */
 enum bw_code bw_server_try(struct bw_cli *cli, const char *path, const ProtobufCMessage *request,
@@ -45,12 +45,12 @@ void bw_server_close(struct bw_server *server);
 /* The tree of a message; NULL when memory is out. */
 json_t *bw_message_tree(const ProtobufCMessage *message);
 
-extern const struct bw_option bw_option_tenant, bw_option_limit;
-
 /* cli/failure.c: tells of a failed call and gives its exit code. */
 int bw_failure(struct bw_cli *cli, const struct bw_grpc_outcome *outcome);
 /* Appends what to do about it; nothing when there is nothing to say. */
 void bw_failure_advice(enum bw_code code, const char *reason, struct bw_buf *out);
+/* The reasons of a tree item, in words, and their clauses. */
+void bw_reasons_print(const json_t *item, const char *indent, struct bw_buf *out);
 /* A Refusal in words, for people. */
 void bw_refusal_print(const json_t *refusal, struct bw_buf *out);
 
