@@ -144,6 +144,11 @@ static void settle(void *context)
 
 /* ---- times ---- */
 
+static uint64_t heard_ms(const struct bw_grpc_client *client)
+{
+    return client->attempt ? client->attempt->link.heard_ms : client->started_ms;
+}
+
 static uint64_t next_life_ms(const struct bw_grpc_client *client)
 {
     const struct bw_link *link = client->attempt ? &client->attempt->link : NULL;
@@ -154,7 +159,7 @@ static uint64_t next_life_ms(const struct bw_grpc_client *client)
     if (client->pinged)
         return client->ping_sent_ms + client->config.keepalive_timeout_ms;
     if (client->config.keepalive_ms > 0)
-        return link->heard_ms + client->config.keepalive_ms;
+        return heard_ms(client) + client->config.keepalive_ms;
     return UINT64_MAX;
 }
 
@@ -198,14 +203,14 @@ static void on_life_due(struct bw_due *due)
             schedule(client);
         return;
     }
-    if (client->pinged && link->heard_ms > client->ping_sent_ms)
+    if (client->pinged && heard_ms(client) > client->ping_sent_ms)
         client->pinged = false;
     if (client->pinged && now >= client->ping_sent_ms + client->config.keepalive_timeout_ms) {
         give_up(client, "the server does not answer pings");
         return;
     }
     if (!client->pinged && client->config.keepalive_ms > 0 &&
-        now >= link->heard_ms + client->config.keepalive_ms) {
+        now >= heard_ms(client) + client->config.keepalive_ms) {
         client->pinged = true;
         client->ping_sent_ms = now;
         (void)nghttp2_submit_ping(client->session, NGHTTP2_FLAG_NONE, keepalive_mark);

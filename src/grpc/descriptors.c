@@ -95,10 +95,9 @@ static struct bw_view add_symbol(struct bw_descriptors *d, struct bw_descriptor_
                                  struct bw_view scope, struct bw_view message)
 {
     struct bw_view name = qualify(d, scope, field_bytes(d, message, ANY_NAME));
-    struct symbol *symbol;
-    HASH_FIND(hh, d->symbols, name.data, name.len, symbol);
-    if (symbol != NULL || name.len == 0)
+    if (name.len == 0 || bw_descriptors_symbol(d, name) != NULL)
         return name;
+    struct symbol *symbol;
     symbol = bw_arena_zalloc(d->arena, 1, sizeof *symbol);
     if (symbol == NULL) {
         d->full = true;
@@ -184,8 +183,7 @@ static void add_file(struct bw_descriptors *d, struct bw_view encoded)
 {
     struct bw_view name = field_bytes(d, encoded, FILE_NAME);
     struct bw_descriptor_file *file;
-    HASH_FIND(hh, d->files, name.data, name.len, file);
-    if (file != NULL || name.len == 0) {
+    if (name.len == 0 || bw_descriptors_file(d, name) != NULL) {
         d->bad = true;
         return;
     }
@@ -252,6 +250,8 @@ void bw_descriptors_destroy(struct bw_descriptors *d)
 struct bw_descriptor_file *bw_descriptors_file(struct bw_descriptors *d, struct bw_view name)
 {
     struct bw_descriptor_file *file;
+    if (name.len == 0)
+        return NULL;
     HASH_FIND(hh, d->files, name.data, name.len, file);
     return file;
 }
@@ -259,6 +259,8 @@ struct bw_descriptor_file *bw_descriptors_file(struct bw_descriptors *d, struct 
 struct bw_descriptor_file *bw_descriptors_symbol(struct bw_descriptors *d, struct bw_view name)
 {
     struct symbol *symbol;
+    if (name.len == 0)
+        return NULL;
     HASH_FIND(hh, d->symbols, name.data, name.len, symbol);
     return symbol ? symbol->file : NULL;
 }

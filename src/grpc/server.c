@@ -100,6 +100,8 @@ enum bw_code bw_server_add_method(struct bw_grpc_server *server, const struct bw
 const struct bw_method_entry *bw_server_find(struct bw_grpc_server *server, struct bw_view path)
 {
     struct bw_method_entry *entry;
+    if (path.len == 0)
+        return NULL;
     HASH_FIND(hh, server->methods, path.data, path.len, entry);
     return entry;
 }
@@ -157,7 +159,7 @@ static int open_socket(const struct sockaddr_storage *address, socklen_t address
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
     BW_CHECK(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
     if (address.ss_family == AF_INET)
@@ -209,7 +211,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
             pause_accepting(server, wait_us / 1000 + 1);
             return;
         }
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = {0};
         socklen_t len = sizeof address;
         int fd = accept4(listener->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {

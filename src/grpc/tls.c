@@ -342,6 +342,28 @@ enum bw_code bw_tls_check_peer(SSL *ssl, char spiffe_id[BW_SPIFFE_ID_MAX_BYTES +
     return required ? code : BW_OK;
 }
 
+/* What the peer said of our certificate when it refused the handshake; NULL when it spoke of something else. */
+static const char *refused_certificate(unsigned long error)
+{
+    switch (ERR_GET_REASON(error)) {
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+        return "our certificate was not issued by an authority that it trusts";
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+        return "our certificate has expired or is not valid yet";
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+        return "our certificate has been revoked";
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+        return "it wants a certificate and we gave none";
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+        return "it does not accept our certificate";
+    default:
+        return NULL;
+    }
+}
+
 void bw_tls_explain(SSL *ssl, char *text, size_t size)
 {
     unsigned long error = ERR_peek_error();
@@ -350,6 +372,8 @@ void bw_tls_explain(SSL *ssl, char *text, size_t size)
         snprintf(text, size, "the peer's certificate does not carry the identity it must");
     else if (verify != X509_V_OK)
         snprintf(text, size, "the peer's certificate is refused: %s", X509_verify_cert_error_string(verify));
+    else if (error != 0 && ERR_GET_LIB(error) == ERR_LIB_SSL && refused_certificate(error) != NULL)
+        snprintf(text, size, "the peer refused us: %s", refused_certificate(error));
     else if (error != 0 && ERR_reason_error_string(error) != NULL)
         snprintf(text, size, "TLS: %s", ERR_reason_error_string(error));
     else

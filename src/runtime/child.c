@@ -15,8 +15,6 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-extern char **environ;
-
 struct bw_child {
     uv_poll_t watch; /* of pidfd, which becomes readable when the child ends */
     int pidfd;

@@ -33,8 +33,8 @@ struct bw_child *bw_child_spawn(struct bw_loop *loop, const struct bw_child_conf
                                                void *context),
                                 void *context, struct bw_error *err);
 pid_t bw_child_pid(const struct bw_child *child);
-/* Does nothing once it has ended. */
-void bw_child_kill(struct bw_child *child, int signal);
+/* Sends signal `number`; does nothing once it has ended. */
+void bw_child_kill(struct bw_child *child, int number);
 /* A child that still runs is killed (SIGKILL) and reaped. NULL is allowed. */
 void bw_child_destroy(struct bw_child *child);
 

@@ -18,8 +18,8 @@ struct bw_loop *bw_loop_create(struct bw_error *err);
 void bw_loop_destroy(struct bw_loop *loop);
 /* Runs until bw_loop_stop. May be called again afterwards. */
 void bw_loop_run(struct bw_loop *loop);
-/* One turn; waits for an event when `wait`. For programs that interleave and for tests. Timers that are due run
- * before the wait: a turn that fires one may then wait for the next event. */
+/* One turn; waits for an event when `wait`. For programs that interleave and for tests. Timers that are due
+ * run before the wait: a turn that fires one may then wait for the next event. */
 void bw_loop_turn(struct bw_loop *loop, bool wait);
 /* Makes bw_loop_run return after its current turn; before a run it makes the next one return at once.
  * Threads: any. */

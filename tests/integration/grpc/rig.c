@@ -115,7 +115,7 @@ static void held(struct bw_grpc_call *call, struct bw_view message, void *contex
     BW_CHECK(errand->thread != NULL);
 }
 
-static void count(struct bw_grpc_call *call, struct bw_view message, void *context)
+static void count_up(struct bw_grpc_call *call, struct bw_view message, void *context)
 {
     (void)context;
     uint8_t n = message.len ? message.data[0] : 0;
@@ -237,7 +237,7 @@ static void fill_methods(struct rig *rig)
         {.path = "/t.T/Fail", .message = fail_with_details},
         {.path = "/t.T/Never", .message = never},
         {.path = "/t.T/Held", .message = held},
-        {.path = "/t.T/Count", .server_streams = true, .message = count},
+        {.path = "/t.T/Count", .server_streams = true, .message = count_up},
         {.path = "/t.T/Sum", .client_streams = true, .message = sum_message, .half_closed = sum_done},
         {.path = "/t.T/Chat",
          .client_streams = true,
@@ -356,11 +356,11 @@ void rig_run_until(struct rig *rig, const bool *flag)
     assert_false(rig->timed_out);
 }
 
-void rig_run_until_count(struct rig *rig, const unsigned *number, unsigned n)
+void rig_run_until_count(struct rig *rig, const unsigned *count, unsigned n)
 {
     rig->timed_out = false;
     bw_timer_start(rig->watchdog, 10000, 100);
-    while (*number < n && !rig->timed_out)
+    while (*count < n && !rig->timed_out)
         bw_loop_turn(rig->loop, true);
     bw_timer_stop(rig->watchdog);
     assert_false(rig->timed_out);
