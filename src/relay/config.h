@@ -1,5 +1,5 @@
 /* The relay's configuration file (kind RelayConfig): what `bailiwick-relay run --config` reads. Every key is
- * in docs/reference/relay-config.md. Threads: pure after loading. */
+ * in docs/reference/bailiwick-relay.md. Threads: pure after loading. */
 #ifndef BW_RELAY_CONFIG_H
 #define BW_RELAY_CONFIG_H
 

@@ -1,5 +1,5 @@
 /* A Unix socket that answers every connection with one JSON document and closes: how `bailiwick-relay status`
- * looks at a running relay. The document is described in docs/reference/relay-config.md. It holds random ids
+ * looks at a running relay. The document is described in docs/reference/relay-status.md. It holds random ids
  * and counts, no addresses and no keys. Threads: the loop's. */
 #ifndef BW_RELAY_STATUS_H
 #define BW_RELAY_STATUS_H
