@@ -2,26 +2,24 @@
  * PostgreSQL does with the same rows otherwise: pgbench inserting one row a transaction, and the plainest
  * batch (500 rows by unnest, two connections, no checks, no group number, no index row). Figure and anchors
  * are measured in turns; the median of the rounds counts. */
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
+#include "pg_anchors.h"
 #include "pg_cluster.h"
+#include "report.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/loop.h"
 #include "runtime/random.h"
-#include "runtime/thread.h"
 #include "store/migrate.h"
-#include "store/params.h"
 #include "store/replicas.h"
 #include "store/tenants.h"
 #include "store/writer.h"
 
-enum { ROUNDS = 3, ROUND_S = 3, RECORD_BYTES = 200, RELAYS = 200, BATCH = 500, WINDOW_MAX = 1000 };
+enum { ROUNDS = 3, ROUND_S = 3, RELAYS = 200, WINDOW_MAX = 1000 };
 
 struct bench {
     struct bw_pg_cluster cluster;
@@ -30,7 +28,7 @@ struct bench {
     struct bw_id tenant;
     struct bw_store_replica_key replica;
     uint64_t facts;
-    uint8_t record[RECORD_BYTES];
+    uint8_t record[BENCH_RECORD_BYTES];
     uint32_t next_writer;
 };
 
@@ -142,118 +140,6 @@ static double through_the_writer(struct bench *bench, unsigned int window, doubl
     return (double)load.committed / seconds;
 }
 
-/* ---- the anchors ------------------------------------------------------------------------------------- */
-
-static double pgbench(struct bench *bench, int clients)
-{
-    char command[2048], line[256], script[] = "/tmp/bw-bench-XXXXXX";
-    int fd = mkstemp(script);
-    BW_CHECK(fd >= 0);
-    /* Ids that rise, as ours do; the same columns and sizes. */
-    dprintf(
-        fd,
-        "INSERT INTO bailiwick.single (facts_revision, meeting, tenant, request, seq, policy_revision, kind,"
-        " relays, record) SELECT 1, u, u, u, 0, 0, 1, '{3,4}', repeat('x', %d)::bytea FROM (SELECT"
-        " ('01900000-0000-7000-8000-' || lpad(to_hex(nextval('bailiwick.ids')), 12, '0'))::uuid AS u) x;\n",
-        RECORD_BYTES);
-    close(fd);
-    snprintf(command, sizeof command, "pgbench -n -c %d -j 2 -M prepared -T %d -f %s \"%s\" 2>&1", clients,
-             ROUND_S, script, bench->conninfo);
-    FILE *output = popen(command, "r");
-    BW_CHECK(output != NULL);
-    double tps = 0;
-    while (fgets(line, sizeof line, output) != NULL)
-        (void)sscanf(line, "tps = %lf", &tps);
-    pclose(output);
-    unlink(script);
-    if (tps <= 0) {
-        fprintf(stderr, "pgbench did not run: %s\n", command);
-        exit(1);
-    }
-    return tps;
-}
-
-struct batcher {
-    const struct bench *bench;
-    uint64_t rows;
-};
-
-static void encode_batch(const struct bench *bench, struct bw_pg_params *params)
-{
-    struct bw_id meetings[BATCH];
-    for (int i = 0; i < BATCH; i++)
-        meetings[i] = new_meeting();
-    bw_pg_params_clear(params);
-    bw_pg_uuid_array(params, meetings, BATCH);
-    bw_pg_array_begin(params, BW_PG_BYTEA, BATCH);
-    for (int i = 0; i < BATCH; i++)
-        bw_pg_array_bytes(params, bw_view_of(bench->record, sizeof bench->record));
-    bw_pg_array_end(params);
-}
-
-static void batcher_run(void *context)
-{
-    struct batcher *batcher = context;
-    PGconn *connection = PQconnectdb(batcher->bench->conninfo);
-    BW_CHECK(PQstatus(connection) == CONNECTION_OK);
-    const unsigned int types[] = {BW_PG_UUID_ARRAY, BW_PG_BYTEA_ARRAY};
-    PQclear(PQprepare(
-        connection, "batch",
-        "INSERT INTO bailiwick.batched (facts_revision, meeting, tenant, request, seq, policy_revision,"
-        " kind, relays, record) SELECT 1, m, m, m, 0, 0, 1, '{3,4}', r FROM unnest($1, $2) AS b (m, r)",
-        2, types));
-    struct bw_pg_params params = {0};
-    uint64_t end = bw_clock_mono_ms() + ROUND_S * 1000;
-    while (bw_clock_mono_ms() < end) {
-        const char *values[BW_PG_PARAMS_MAX];
-        encode_batch(batcher->bench, &params);
-        BW_CHECK(bw_pg_params_values(&params, values));
-        PGresult *result = PQexecPrepared(connection, "batch", 2, values, params.lengths, params.formats, 1);
-        BW_CHECK(PQresultStatus(result) == PGRES_COMMAND_OK);
-        PQclear(result);
-        batcher->rows += BATCH;
-    }
-    bw_pg_params_finish(&params);
-    PQfinish(connection);
-}
-
-static double plain_batches(struct bench *bench)
-{
-    struct batcher batchers[2] = {{.bench = bench}, {.bench = bench}};
-    struct bw_thread *threads[2];
-    uint64_t start = bw_clock_mono_ns();
-    for (int i = 0; i < 2; i++) {
-        threads[i] = bw_thread_start(batcher_run, &batchers[i], "batch", NULL);
-        BW_CHECK(threads[i] != NULL);
-    }
-    for (int i = 0; i < 2; i++)
-        bw_thread_join(threads[i]);
-    return (double)(batchers[0].rows + batchers[1].rows) / ((double)(bw_clock_mono_ns() - start) * 1e-9);
-}
-
-/* ---- */
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-    qsort(values, ROUNDS, sizeof *values, by_value);
-    return values[ROUNDS / 2];
-}
-
-static void print(const char *name, double value, const char *unit, const char *better, const char *anchor,
-                  double anchor_value)
-{
-    printf("{\"name\": \"%s\", \"value\": %.3f, \"unit\": \"%s\", \"better\": \"%s\", \"anchor\": \"%s\","
-           " \"anchor_value\": %.3f, \"ratio\": %.2f}\n",
-           name, value, unit, better, anchor, anchor_value, value / anchor_value);
-    fflush(stdout);
-}
-
 static void set_up(struct bench *bench)
 {
     struct bw_error error;
@@ -272,10 +158,8 @@ static void set_up(struct bench *bench)
     struct bw_store_heads heads;
     must(bw_store_heads_read(bench->db, &heads, &error), &error);
     bench->facts = heads.facts_revision;
-    (void)bw_pg_cluster_sql(bench->conninfo, "CREATE TABLE single (LIKE decision INCLUDING ALL);"
-                                             "CREATE TABLE batched (LIKE decision INCLUDING ALL);"
-                                             "CREATE SEQUENCE ids");
-    for (size_t i = 0; i < RECORD_BYTES; i += 8) {
+    bench_anchors_prepare(bench->conninfo);
+    for (size_t i = 0; i < BENCH_RECORD_BYTES; i += 8) {
         uint64_t word = bw_random_u64();
         memcpy(bench->record + i, &word, 8);
     }
@@ -288,21 +172,21 @@ int main(void)
     double single_few[ROUNDS], writer_few[ROUNDS], mean_few[ROUNDS];
     set_up(&bench);
     for (int i = 0; i < ROUNDS; i++) {
-        single[i] = pgbench(&bench, 64);
-        batched[i] = plain_batches(&bench);
+        single[i] = bench_pgbench_rows(bench.conninfo, 64, ROUND_S);
+        batched[i] = bench_unnest_rows(bench.conninfo, ROUND_S);
         writer[i] = through_the_writer(&bench, WINDOW_MAX, &mean[i]);
-        single_few[i] = pgbench(&bench, 8);
+        single_few[i] = bench_pgbench_rows(bench.conninfo, 8, ROUND_S);
         writer_few[i] = through_the_writer(&bench, 8, &mean_few[i]);
     }
-    double few = median(single_few);
-    print("store_rows", median(writer), "rows/s", "higher", "pgbench, one row a transaction, 64 clients",
-          median(single));
-    print("store_rows_batched", median(writer), "rows/s", "higher",
-          "plain unnest insert, 500 rows, 2 connections", median(batched));
-    print("store_rows_8_waiting", median(writer_few), "rows/s", "higher",
-          "pgbench, one row a transaction, 8 clients", few);
-    print("store_latency_8_waiting", median(mean_few), "ms", "lower",
-          "pgbench, one row a transaction, 8 clients", 8000.0 / few);
+    double few = bench_median(single_few, ROUNDS);
+    bench_print("store_rows", bench_median(writer, ROUNDS), "rows/s", "higher",
+                "pgbench, one row a transaction, 64 clients", bench_median(single, ROUNDS));
+    bench_print("store_rows_batched", bench_median(writer, ROUNDS), "rows/s", "higher",
+                "plain unnest insert, 500 rows, 2 connections", bench_median(batched, ROUNDS));
+    bench_print("store_rows_8_waiting", bench_median(writer_few, ROUNDS), "rows/s", "higher",
+                "pgbench, one row a transaction, 8 clients", few);
+    bench_print("store_latency_8_waiting", bench_median(mean_few, ROUNDS), "ms", "lower",
+                "pgbench, one row a transaction, 8 clients", 8000.0 / few);
     bw_store_db_close(bench.db);
     bw_pg_cluster_remove(&bench.cluster);
     return 0;

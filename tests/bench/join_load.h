@@ -1,0 +1,47 @@
+/* A generator of unary calls over several connections on one loop, closed (so many always under way) or open
+ * (so many a second, whatever becomes of the earlier ones). The caller says what each request is. */
+#ifndef BW_BENCH_JOIN_LOAD_H
+#define BW_BENCH_JOIN_LOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cell.h"
+
+enum { BENCH_CONNECTIONS_MAX = 64 };
+
+struct bench_load {
+    /* What is called: appends the request's bytes. */
+    const char *path;
+    void (*request)(void *context, struct bw_buf *out);
+    /* Of each good reply; may be NULL. */
+    void (*reply)(void *context, struct bw_view message);
+    void *context;
+    unsigned connections;
+    unsigned streams; /* per connection; closed loop */
+    double rate;      /* calls a second; 0: closed loop */
+    double seconds;
+
+    /* Results. */
+    uint64_t done, failed;
+    double elapsed_s;
+    double *latencies_ms; /* of the good ones, from when each was due; bw_free */
+};
+
+/* Runs it on new connections. A call that fails is counted and the first one's reason is printed. */
+void bench_load_run(struct bench_load *load, const struct bench_cell *cell, struct bw_grpc_tls *tls);
+
+/* ---- joins ---- */
+
+struct bench_joins {
+    struct bw_id *meetings;
+    size_t meeting_count;
+    uint64_t next; /* joins asked for so far */
+};
+
+void bench_joins_create_meetings(struct bench_joins *joins, const struct bench_cell *cell, size_t count);
+/* For struct bench_load: joins of new participants, meeting after meeting. */
+void bench_join_request(void *joins, struct bw_buf *out);
+extern const char bench_join_path[];
+
+#endif

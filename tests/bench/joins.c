@@ -1,0 +1,227 @@
+/* The path that everything is built for: JoinMeeting, through mutual TLS, decided, committed and answered
+ * with a signed grant, while fifty relays hold sessions and are told. Beside it what PostgreSQL does alone
+ * with as many rows of the same shape. Figure and anchors are measured in turns; the median of the rounds
+ * counts.
+ *
+ *   joins [--workers N] [--seconds N]   all figures
+ *   joins --profile ...                 joins alone, without figures: something to look at with perf   */
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bailiwick/v1/meeting.pb-c.h"
+#include "base/alloc.h"
+#include "base/check.h"
+#include "cell.h"
+#include "join_load.h"
+#include "pg_anchors.h"
+#include "relay_swarm.h"
+#include "report.h"
+#include "wire/wire.h"
+
+enum { ROUNDS = 3, MEETINGS = 10000, CONNECTIONS = 10, STREAMS = 100, ANCHOR_S = 3 };
+
+struct bench {
+    struct bench_cell cell;
+    struct bench_swarm *swarm;
+    struct bench_joins joins;
+    double seconds;
+    uint64_t answered;
+    struct bw_arena *arena;
+};
+
+static void on_join(void *context, struct bw_view message)
+{
+    struct bench *bench = context;
+    /* One in 64 is read as a caller would. */
+    if (bench->answered++ % 64 != 0)
+        return;
+    const ProtobufCMessage *reply;
+    struct bw_error err;
+    bw_arena_reset(bench->arena);
+    bench_must(bw_wire_decode(&bailiwick__v1__join_meeting_response__descriptor, message, bench->arena,
+                              &reply, &err),
+               &err);
+    const Bailiwick__V1__JoinMeetingResponse *join = (const Bailiwick__V1__JoinMeetingResponse *)reply;
+    BW_CHECK(join->admission != NULL && join->admission->grant.len > 0 && join->admission->slot > 0);
+}
+
+static void next_join(void *context, struct bw_buf *out)
+{
+    bench_join_request(&((struct bench *)context)->joins, out);
+}
+
+/* rate 0: as many as there can be. */
+static struct bench_load join(struct bench *bench, double rate)
+{
+    struct bench_load load = {.path = bench_join_path,
+                              .request = next_join,
+                              .reply = on_join,
+                              .context = bench,
+                              .connections = CONNECTIONS,
+                              .streams = STREAMS,
+                              .rate = rate,
+                              .seconds = bench->seconds};
+    double cpu = bench_cell_cpu_s(&bench->cell);
+    bench_load_run(&load, &bench->cell, bench->cell.app);
+    cpu = bench_cell_cpu_s(&bench->cell) - cpu;
+    if (load.failed > 0)
+        fprintf(stderr, "%lu of %lu joins failed\n", (unsigned long)load.failed,
+                (unsigned long)(load.done + load.failed));
+    fprintf(stderr, "%.0f joins/s, %.1f us of the daemon's CPU each\n", (double)load.done / load.elapsed_s,
+            cpu * 1e6 / (double)load.done);
+    bench_sort(load.latencies_ms, load.done);
+    return load;
+}
+
+/* ---- from commit to applied ---- */
+
+static int by_slot(const void *a, const void *b)
+{
+    const struct bench_applied *x = a, *y = b;
+    int order = bw_id_compare(&x->meeting, &y->meeting);
+    return order != 0 ? order : (x->slot > y->slot) - (x->slot < y->slot);
+}
+
+/* PostgreSQL's commit time of each join beside the time its slot was first applied at a relay. */
+static size_t delays(struct bench *bench, size_t from, size_t count, double *out)
+{
+    struct bench_applied *applied = bw_malloc(count * sizeof *applied);
+    BW_CHECK(applied != NULL);
+    memcpy(applied, bench_swarm_applied(bench->swarm) + from, count * sizeof *applied);
+    qsort(applied, count, sizeof *applied, by_slot);
+    PGconn *connection = PQconnectdb(bench->cell.conninfo);
+    PGresult *rows = PQexecParams(
+        connection,
+        "SELECT meeting, seq, (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint"
+        " FROM bailiwick.decision WHERE kind = 2",
+        0, NULL, NULL, NULL, NULL, 0);
+    if (PQresultStatus(rows) != PGRES_TUPLES_OK) {
+        fprintf(stderr, "%s", PQerrorMessage(connection));
+        exit(1);
+    }
+    size_t found = 0;
+    for (int i = 0; i < PQntuples(rows) && found < count; i++) {
+        struct bench_applied key = {.slot = (uint32_t)strtoul(PQgetvalue(rows, i, 1), NULL, 10)};
+        BW_CHECK(bw_id_parse(bw_view_str(PQgetvalue(rows, i, 0)), &key.meeting));
+        const struct bench_applied *at = bsearch(&key, applied, count, sizeof *applied, by_slot);
+        if (at != NULL)
+            out[found++] = (double)(at->at_us - strtoll(PQgetvalue(rows, i, 2), NULL, 10)) * 1e-3;
+    }
+    PQclear(rows);
+    PQfinish(connection);
+    bw_free(applied);
+    bench_sort(out, found);
+    return found;
+}
+
+/* ---- a round trip that does nothing ---- */
+
+static void health_request(void *context, struct bw_buf *out)
+{
+    (void)context;
+    (void)out; /* the empty message: the server as a whole */
+}
+
+static double round_trip_ms(struct bench *bench)
+{
+    struct bench_load load = {.path = "/grpc.health.v1.Health/Check",
+                              .request = health_request,
+                              .connections = 1,
+                              .streams = 1,
+                              .seconds = 1};
+    bench_load_run(&load, &bench->cell, bench->cell.app);
+    bench_sort(load.latencies_ms, load.done);
+    double median = bench_percentile(load.latencies_ms, load.done, 50);
+    bw_free(load.latencies_ms);
+    return median;
+}
+
+/* ---- */
+
+static double rates(struct bench *bench)
+{
+    double joins[ROUNDS], single[ROUNDS], batched[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        single[i] = bench_pgbench_rows(bench->cell.conninfo, 64, ANCHOR_S);
+        struct bench_load load = join(bench, 0);
+        joins[i] = (double)load.done / load.elapsed_s;
+        bw_free(load.latencies_ms);
+        batched[i] = bench_unnest_rows(bench->cell.conninfo, ANCHOR_S);
+    }
+    double rate = bench_median(joins, ROUNDS);
+    bench_print("join_rate", rate, "joins/s", "higher", "pgbench, one row a transaction, 64 clients",
+                bench_median(single, ROUNDS));
+    bench_print("join_rate_batched", rate, "joins/s", "higher",
+                "plain unnest insert, 500 rows, 2 connections", bench_median(batched, ROUNDS));
+    return rate;
+}
+
+static void at_half_load(struct bench *bench, double rate)
+{
+    static const char anchor[] = "unary round trip that does nothing, same daemon and credential";
+    size_t before = bench_swarm_wait(bench->swarm, bench->answered, 10000);
+    double nothing = round_trip_ms(bench);
+    struct bench_load load = join(bench, rate / 2);
+    bench_print("join_p50_half_load", bench_percentile(load.latencies_ms, load.done, 50), "ms", "lower",
+                anchor, nothing);
+    bench_print("join_p99_half_load", bench_percentile(load.latencies_ms, load.done, 99), "ms", "lower",
+                anchor, nothing);
+    size_t after = bench_swarm_wait(bench->swarm, before + load.done, 10000);
+    if (after < before + load.done)
+        fprintf(stderr, "only %zu of %lu slots were applied\n", after - before, (unsigned long)load.done);
+    double *delay = load.latencies_ms;
+    if (after - before > load.done)
+        after = before + load.done;
+    size_t count = delays(bench, before, after - before, delay);
+    bench_print("fanout_p50", bench_percentile(delay, count, 50), "ms", "lower", anchor, nothing);
+    bench_print("fanout_p99", bench_percentile(delay, count, 99), "ms", "lower", anchor, nothing);
+    bw_free(load.latencies_ms);
+}
+
+/* Every join that was answered is in the log. */
+static void check(const struct bench *bench)
+{
+    const char *rows =
+        bw_pg_cluster_sql(bench->cell.conninfo, "SELECT count(*) FROM decision WHERE kind = 2");
+    if (strtoull(rows, NULL, 10) < bench->answered) {
+        fprintf(stderr, "%lu joins were answered, but the log has %s\n", (unsigned long)bench->answered,
+                rows);
+        exit(1);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench;
+    unsigned workers = 0;
+    bool profile = false;
+    bench.seconds = 4;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--profile") == 0)
+            profile = true;
+        else if (strcmp(argv[i], "--workers") == 0 && i + 1 < argc)
+            workers = (unsigned)atoi(argv[++i]);
+        else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
+            bench.seconds = atof(argv[++i]);
+    }
+    bench_cell_start(&bench.cell, workers);
+    bench_anchors_prepare(bench.cell.conninfo);
+    bench.arena = bw_arena_create(1 << 20);
+    BW_CHECK(bench.arena != NULL);
+    bench.swarm = bench_swarm_start(&bench.cell);
+    bench_joins_create_meetings(&bench.joins, &bench.cell, MEETINGS);
+    if (profile) {
+        bw_free(join(&bench, 0).latencies_ms);
+    } else {
+        double rate = rates(&bench);
+        at_half_load(&bench, rate);
+    }
+    check(&bench);
+    bench_swarm_stop(bench.swarm);
+    bench_cell_stop(&bench.cell);
+    bw_free(bench.joins.meetings);
+    bw_arena_destroy(bench.arena);
+    return 0;
+}
