@@ -342,7 +342,8 @@ enum bw_code bw_tls_check_peer(SSL *ssl, char spiffe_id[BW_SPIFFE_ID_MAX_BYTES +
     return required ? code : BW_OK;
 }
 
-/* What the peer said of our certificate when it refused the handshake; NULL when it spoke of something else. */
+/* What the peer said of our certificate when it refused the handshake; NULL when it spoke of something else.
+ */
 static const char *refused_certificate(unsigned long error)
 {
     switch (ERR_GET_REASON(error)) {

@@ -1,0 +1,74 @@
+"""What the end-to-end tests share: a stack of their own in the test's folder, checks that report themselves, and the
+few calls that every one of them makes. A check is a function called `check_<behaviour>`; it gets the stack."""
+import os
+import signal
+import sys
+import traceback
+import uuid
+
+sys.path.insert(0, os.path.join(os.environ["BW_SOURCE_DIR"], "scripts"))
+import stack  # noqa: E402 (found through the line above)
+
+Stack, Problem, Refused, wait_for = stack.Stack, stack.Problem, stack.Refused, stack.wait_for
+UNIVERSITY, HOSPITAL, COMPANY = "uni-example", "chu-lyon", "acme-europe"
+
+
+class Skip(Exception):
+    pass
+
+
+def expect(condition, words):
+    if not condition:
+        raise Problem(words)
+
+
+def create(cell, tenant=UNIVERSITY, host=None, *options):
+    """A meeting's id."""
+    answer = cell.bailiwick(f"{tenant}-app", "meeting", "create", "--host", host or f"somebody@{tenant}.example", *options)
+    return answer["meeting"]["meetingId"]
+
+
+def join(cell, meeting, tenant=UNIVERSITY, country="FR", *options, expect=0):
+    return cell.bailiwick(f"{tenant}-app", "meeting", "join", meeting, "--country", country, "--kind", "native", *options,
+                          expect=expect)
+
+
+def show(cell, meeting, tenant=UNIVERSITY):
+    return cell.bailiwick(f"{tenant}-app", "meeting", "show", meeting)
+
+
+def request_id():
+    return str(uuid.uuid4())
+
+
+def interrupted(number, _):
+    raise SystemExit(128 + number)
+
+
+def run(module, relays=stack.RELAYS):
+    """Runs the checks of a module in the order they are written; the exit status for sys.exit."""
+    signal.signal(signal.SIGTERM, interrupted)
+    cell = Stack(os.path.join(os.environ["TMPDIR"], "cell"), os.path.join(os.environ["BW_BUILD_DIR"], "bin"))
+    failed = 0
+    try:
+        cell.up(relays)
+        for name, check in list(vars(module).items()):
+            if not name.startswith("check_"):
+                continue
+            try:
+                check(cell)
+                print(f"ok {name[6:]}", flush=True)
+            except Skip as why:
+                print(f"skipped: {name[6:]}: {why}", flush=True)
+            except Exception as problem:  # whatever it is, the next check still runs
+                failed += 1
+                print(f"not ok {name[6:]}: {str(problem).splitlines()[0] if str(problem) else type(problem).__name__}")
+                print(traceback.format_exc(), flush=True)
+    except Problem as problem:
+        failed += 1
+        print(f"not ok {os.path.basename(sys.argv[0])}: the stack did not start: {problem}", flush=True)
+    finally:
+        if failed:
+            print(f"-- the end of bailiwickd's log --\n{cell.log_tail('bailiwickd', 30)}", flush=True)
+        cell.down()
+    return 1 if failed else 0
