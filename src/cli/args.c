@@ -270,7 +270,7 @@ static enum bw_code add_option(struct parser *p, const struct bw_option *option,
 
 /* `inlined` is the value in the same word, or NULL; takes the next word when one is needed. */
 static enum bw_code take_option(struct parser *p, const struct bw_option *option, const char *inlined,
-                                char **next, int *used)
+                                const char *const *next, int *used)
 {
     char what[128];
     if (option->type == BW_OPTION_FLAG) {
@@ -289,7 +289,7 @@ static enum bw_code take_option(struct parser *p, const struct bw_option *option
     return add_option(p, option, *next);
 }
 
-static enum bw_code take_long(struct parser *p, const char *word, char **next, int *used)
+static enum bw_code take_long(struct parser *p, const char *word, const char *const *next, int *used)
 {
     char name[64];
     const char *equals = strchr(word, '=');
@@ -301,7 +301,7 @@ static enum bw_code take_long(struct parser *p, const char *word, char **next, i
     return take_option(p, option, equals != NULL ? equals + 1 : NULL, next, used);
 }
 
-static enum bw_code take_short(struct parser *p, const char *word, char **next, int *used)
+static enum bw_code take_short(struct parser *p, const char *word, const char *const *next, int *used)
 {
     const struct bw_option *option = find_option(p, NULL, word[1]);
     if (option == NULL)
@@ -342,8 +342,8 @@ static enum bw_code not_built(struct parser *p)
                    verb->noun, verb->name != NULL ? " " : "", verb->name != NULL ? verb->name : "");
 }
 
-enum bw_code bw_args_parse(const struct bw_command_line *line, int argc, char **argv, struct bw_arena *arena,
-                           struct bw_args *args, struct bw_error *err)
+enum bw_code bw_args_parse(const struct bw_command_line *line, int argc, const char *const *argv,
+                           struct bw_arena *arena, struct bw_args *args, struct bw_error *err)
 {
     *args = (struct bw_args){.line = line};
     struct parser p = {.line = line, .args = args, .err = err};

@@ -83,7 +83,7 @@ struct bw_args {
 
 /* INVALID_ARGUMENT with what is wrong, what was probably meant and where to read more; UNIMPLEMENTED for a
  * command that is known and not built. With help asked for, nothing else has to be right. */
-BW_MUST_USE enum bw_code bw_args_parse(const struct bw_command_line *line, int argc, char **argv,
+BW_MUST_USE enum bw_code bw_args_parse(const struct bw_command_line *line, int argc, const char *const *argv,
                                        struct bw_arena *arena, struct bw_args *args, struct bw_error *err);
 
 /* Values by name; the option must be in the verb's table or the globals (an invariant of ours). When an

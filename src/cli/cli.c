@@ -171,7 +171,7 @@ static int print_help(struct bw_cli *cli)
     return shown != NULL ? BW_EXIT_OK : bw_cli_memory(cli);
 }
 
-static int run(struct bw_cli *cli, int argc, char **argv, struct bw_args *args)
+static int run(struct bw_cli *cli, int argc, const char *const *argv, struct bw_args *args)
 {
     struct bw_error err = {0};
     enum bw_code code = bw_args_parse(&bw_cli_line, argc, argv, cli->arena, args, &err);
@@ -188,7 +188,7 @@ static int run(struct bw_cli *cli, int argc, char **argv, struct bw_args *args)
     return args->help ? print_help(cli) : args->verb->run(cli);
 }
 
-int bw_cli_main(int argc, char **argv, FILE *out, FILE *err, const char *(*env)(const char *name))
+int bw_cli_main(int argc, const char *const *argv, FILE *out, FILE *err, const char *(*env)(const char *name))
 {
     struct sigaction action = {.sa_handler = interrupted};
     sigaction(SIGINT, &action, NULL);

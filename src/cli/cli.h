@@ -28,7 +28,8 @@ struct bw_cli {
 };
 
 /* The whole program. env is getenv, or a test's. */
-int bw_cli_main(int argc, char **argv, FILE *out, FILE *err, const char *(*env)(const char *name));
+int bw_cli_main(int argc, const char *const *argv, FILE *out, FILE *err,
+                const char *(*env)(const char *name));
 
 extern const struct bw_command_line bw_cli_line;
 

@@ -27,10 +27,4 @@ void bw_doctor_files(struct bw_doctor *doctor);
 /* cli/doctor_server.c: connection, health, identity, clock. */
 void bw_doctor_server(struct bw_doctor *doctor);
 
-/* What a failed connection most likely means, and what to do; both never NULL. */
-struct bw_diagnosis {
-    const char *check, *todo;
-};
-struct bw_diagnosis bw_diagnose(const char *message);
-
 #endif

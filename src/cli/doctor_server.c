@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "cli/diagnose.h"
 #include "cli/doctor.h"
 #include "cli/probe.h"
 #include "grpc/pb.h"
@@ -7,58 +8,6 @@
 
 /* A heartbeat is a second or two old; what lies further off is a clock. */
 enum { CLOCK_AHEAD_MS = 10000, CLOCK_BEHIND_MS = 120000 };
-
-/* Words in a failure of the connection, and what they most likely mean; the first that is found counts. */
-static const struct {
-    const char *words, *check, *todo;
-} meanings[] = {
-    {"cannot find", "name", "check the host's spelling, and that this machine's DNS knows it"},
-    {"Connection refused", "port", "nothing listens there: is `bailiwickd serve` running, on this port?"},
-    {"No route to host", "network", "check the network and the firewall between here and there"},
-    {"Network is unreachable", "network", "check the network and the firewall between here and there"},
-    {"timed out", "network", "no answer: a firewall may drop it, or the address is wrong"},
-    {"hostname mismatch", "server name",
-     "the server's certificate carries another name: give --server-name NAME or --server-spiffe-id ID"},
-    {"IP address mismatch", "server name",
-     "the server's certificate does not carry this address: give --server-name NAME or --server-spiffe-id "
-     "ID"},
-    {"does not carry the identity", "server name", "another server answers than the one you named: check --server-spiffe-id"},
-    {"not yet valid", "clock", "compare the clocks of both machines (`timedatectl`)"},
-    {"certificate has expired", "validity",
-     "the server's certificate, or yours, has expired, or a clock is wrong: compare with `timedatectl`"},
-    {"self-signed", "wrong ca",
-     "the CA in --ca did not issue the server's certificate: take the cell's ca.crt"},
-    {"self signed", "wrong ca",
-     "the CA in --ca did not issue the server's certificate: take the cell's ca.crt"},
-    {"unable to get local issuer", "wrong ca",
-     "the CA in --ca did not issue the server's certificate: take the cell's ca.crt"},
-    {"certificate signature failure", "wrong ca",
-     "the CA in --ca did not issue the server's certificate: take the cell's ca.crt"},
-    {"alert unknown ca", "your issuer",
-     "the cell does not accept who issued your certificate: it is probably of another cell"},
-    {"alert certificate required", "your cert", "the cell wants a client certificate: give --cert and --key"},
-    {"alert certificate expired", "validity",
-     "the cell says your certificate has expired: have a new one issued"},
-    {"alert certificate revoked", "revoked", "your certificate was revoked: have a new one issued"},
-    {"alert bad certificate", "your cert", "the cell does not accept the form of your certificate"},
-    {"alert", "tls", "the cell refused the handshake; its log says why"},
-    {"wrong version number", "tls",
-     "this port does not speak TLS: check the port, or --insecure on loopback"},
-    {"unsupported protocol", "tls", "the server's TLS is too old: 1.3 is wanted"},
-    {"ALPN", "protocol", "this is a TLS server but no gRPC one: check the port"},
-    {"certificate verify failed", "wrong ca", "the CA in --ca did not issue the server's certificate"},
-    {"closed the connection", "protocol",
-     "whatever listens there hung up: check that the port is the cell's gRPC port and speaks TLS"},
-    {"HTTP/2", "protocol", "this is no gRPC server: check the port"},
-};
-
-struct bw_diagnosis bw_diagnose(const char *message)
-{
-    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
-        if (strstr(message, meanings[i].words) != NULL)
-            return (struct bw_diagnosis){meanings[i].check, meanings[i].todo};
-    return (struct bw_diagnosis){"connection", "see the cell's log"};
-}
 
 /* ---- health ---- */
 
@@ -95,7 +44,8 @@ static bool check_health(struct bw_doctor *doctor)
     if (outcome.code == BW_UNAVAILABLE || outcome.code == BW_DEADLINE_EXCEEDED ||
         outcome.code == BW_FAILED_PRECONDITION || outcome.code == BW_UNAUTHENTICATED) {
         struct bw_diagnosis diagnosis = bw_diagnose(outcome.message);
-        bw_doctor_tell(doctor, BW_FINDING_PROBLEM, diagnosis.check, diagnosis.todo, "%s", outcome.message);
+        bw_doctor_tell(doctor, BW_FINDING_PROBLEM, diagnosis.check,
+                       diagnosis.todo != NULL ? diagnosis.todo : "see the cell's log", "%s", outcome.message);
         return false;
     }
     bw_doctor_tell(doctor, BW_FINDING_OK, "connection", NULL, "%s answers", cli->settings->endpoint.value);

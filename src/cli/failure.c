@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bailiwick/v1/common.pb-c.h"
+#include "cli/diagnose.h"
 #include "cli/output.h"
 #include "cli/server.h"
 #include "policy/reason.h"
@@ -21,7 +22,7 @@ static const struct {
                                "meeting mode MEETING lower`, if the policy lets it be lowered"},
     {"MODE_FORBIDS_PARTICIPANT", "the endpoint cannot do end-to-end encryption as this meeting requires"},
     {"CONNECTOR_FORBIDDEN", "the policy does not admit this kind of connector"},
-    {"ENTRY_COUNTRY", "the policy does not let people join from there"},
+    {"ENTRY_COUNTRY", "if they should: a tenant admin changes entry.allow or entry.deny in the policy"},
     {"POLICY_WIDENS_PARENT", "a lower level may only narrow: both places are named above"},
     {"NO_POLICY", "the tenant has no policy in force: `bailiwick policy apply -f policy.yaml` makes one"},
     {"UNKNOWN_CALLER", "this certificate is not known to the cell; an operator or a tenant admin issues one "
@@ -219,14 +220,29 @@ static void in_words(const struct bw_grpc_outcome *outcome, const json_t *refusa
     size_t before = out->len;
     bw_buf_append_str(out, "what to do: ");
     size_t start = out->len;
-    bw_failure_advice(outcome->code, reason, out);
-    if (details != NULL && details->retry_after_ms != 0)
+    const char *todo =
+        outcome->code == BW_UNAVAILABLE && reason == NULL ? bw_diagnose(outcome->message).todo : NULL;
+    if (todo != NULL)
+        bw_buf_printf(out, "%s; `bailiwick doctor` looks closer", todo);
+    else
+        bw_failure_advice(outcome->code, reason, out);
+    /* A conflict is to be looked at, not tried again. */
+    bool passing = outcome->code == BW_UNAVAILABLE || outcome->code == BW_RESOURCE_EXHAUSTED;
+    if (passing && details != NULL && details->retry_after_ms != 0)
         bw_buf_printf(out, "%stry again in %llu ms", out->len > start ? "; " : "",
                       (unsigned long long)details->retry_after_ms);
     if (out->len == start)
         out->len = before;
     else
         bw_buf_append_str(out, "\n");
+}
+
+int bw_failure_exit(const struct bw_grpc_outcome *outcome)
+{
+    const char *reason = outcome->details != NULL ? outcome->details->reason : NULL;
+    if (outcome->code == BW_UNAVAILABLE && reason == NULL && bw_diagnose(outcome->message).identity)
+        return BW_EXIT_AUTH;
+    return (int)bw_exit_of(outcome->code, reason);
 }
 
 int bw_failure(struct bw_cli *cli, const struct bw_grpc_outcome *outcome)
@@ -244,5 +260,5 @@ int bw_failure(struct bw_cli *cli, const struct bw_grpc_outcome *outcome)
         json_decref(tree);
     }
     json_decref(refusal);
-    return (int)bw_exit_of(outcome->code, outcome->details != NULL ? outcome->details->reason : NULL);
+    return bw_failure_exit(outcome);
 }

@@ -47,6 +47,9 @@ json_t *bw_message_tree(const ProtobufCMessage *message);
 
 /* cli/failure.c: tells of a failed call and gives its exit code. */
 int bw_failure(struct bw_cli *cli, const struct bw_grpc_outcome *outcome);
+/* The exit code alone. A connection that failed because one side did not prove who it is counts as
+ * authentication. */
+int bw_failure_exit(const struct bw_grpc_outcome *outcome);
 /* Appends what to do about it; nothing when there is nothing to say. */
 void bw_failure_advice(enum bw_code code, const char *reason, struct bw_buf *out);
 /* The reasons of a tree item, in words, and their clauses. */

@@ -42,10 +42,7 @@ static int ask_cell(struct bw_cli *cli, enum bw_identity_kind kind, json_t *tree
     case BW_PROBE_DONE:
         put(tree, "tried", what);
         json_object_set_new(tree, "accepted", json_boolean(outcome->code == BW_OK));
-        return outcome->code == BW_OK
-                   ? BW_EXIT_OK
-                   : (int)bw_exit_of(outcome->code,
-                                     outcome->details != NULL ? outcome->details->reason : NULL);
+        return bw_failure_exit(outcome);
     case BW_PROBE_NO_TENANT:
         put(tree, "tried", "nothing: give --tenant NAME to ask the cell");
         return BW_EXIT_OK;

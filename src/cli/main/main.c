@@ -13,5 +13,5 @@ int main(int argc, char **argv)
 {
     /* Names of people and places come in UTF-8; numbers stay as programs write them. */
     setlocale(LC_CTYPE, "");
-    return bw_cli_main(argc, argv, stdout, stderr, environment);
+    return bw_cli_main(argc, (const char *const *)argv, stdout, stderr, environment);
 }
