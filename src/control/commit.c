@@ -247,7 +247,7 @@ static enum bw_code submit_change(struct batch *batch, struct change *change, st
     return code;
 }
 
-void batch_send(struct batch *batch)
+static void batch_send(struct batch *batch)
 {
     batch->rows_open = 1; /* until all are sent */
     for (struct change *change = batch->first; change != NULL; change = change->next) {
@@ -263,6 +263,18 @@ void batch_send(struct batch *batch)
     }
     if (--batch->rows_open == 0)
         batch_done(batch);
+}
+
+void batch_close(struct draft *draft)
+{
+    struct batch *batch = draft->batch;
+    if (draft->broken) {
+        batch->failed = true;
+        batch->why.outcome = BW_ROW_FAILED;
+        bw_fail_memory(&batch->why.error);
+    }
+    draft->live->batch = batch;
+    batch_send(batch);
 }
 
 void bw_owner_row_done(struct bw_owner *owner, void *token, const struct bw_row_result *result)

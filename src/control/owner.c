@@ -148,6 +148,12 @@ struct live *live_create(struct bw_owner *owner, const struct bw_id *id)
 
 void live_forget(struct bw_owner *owner, struct live *live)
 {
+    for (struct live **at = &owner->delayed; live->delayed; at = &(*at)->next_delayed) {
+        if (*at != live)
+            continue;
+        *at = live->next_delayed;
+        break;
+    }
     HASH_DEL(owner->lives, live);
     live_destroy(owner, live);
 }
@@ -354,6 +360,15 @@ static bool out_of_time(const struct bw_owner *owner, const struct bw_op *op)
     return op->deadline_mono_ms != 0 && owner_mono(owner) >= op->deadline_mono_ms;
 }
 
+static void wake_at_first(struct bw_owner *owner)
+{
+    uint64_t first = UINT64_MAX;
+    for (const struct live *each = owner->delayed; each != NULL; each = each->next_delayed)
+        first = each->retry_at_ms < first ? each->retry_at_ms : first;
+    if (first != UINT64_MAX)
+        owner->config.ports.wake_at(owner->config.ports.context, first);
+}
+
 static void delay(struct bw_owner *owner, struct live *live)
 {
     if (!live->delayed) {
@@ -361,22 +376,28 @@ static void delay(struct bw_owner *owner, struct live *live)
         live->next_delayed = owner->delayed;
         owner->delayed = live;
     }
-    uint64_t first = UINT64_MAX;
-    for (const struct live *each = owner->delayed; each != NULL; each = each->next_delayed)
-        first = each->retry_at_ms < first ? each->retry_at_ms : first;
-    owner->config.ports.wake_at(owner->config.ports.context, first);
+    wake_at_first(owner);
 }
 
+/* Those whose moment has come are ready, in this turn; the others go on waiting. */
 static void undelay(struct bw_owner *owner)
 {
-    struct live *delayed = owner->delayed;
-    owner->delayed = NULL;
-    while (delayed != NULL) {
-        struct live *next = delayed->next_delayed;
-        delayed->delayed = false;
-        live_make_ready(owner, delayed);
-        delayed = next;
+    uint64_t now = owner_mono(owner);
+    struct live **at = &owner->delayed;
+    bool any = false;
+    while (*at != NULL) {
+        struct live *live = *at;
+        if (live->retry_at_ms > now) {
+            at = &live->next_delayed;
+            continue;
+        }
+        *at = live->next_delayed;
+        live->delayed = false;
+        live_make_ready(owner, live);
+        any = true;
     }
+    if (any)
+        wake_at_first(owner);
 }
 
 /* Decides what waits for a meeting, as one batch. */
@@ -425,19 +446,14 @@ static void pump(struct bw_owner *owner, struct live *live)
         else
             op_queue_push(&owner->waiting, op);
     }
-    if (draft.broken) {
-        batch->failed = true;
-        batch->why.outcome = BW_ROW_FAILED;
-        bw_fail_memory(&batch->why.error);
-    }
-    live->batch = batch;
-    batch_send(batch);
+    batch_close(&draft);
 }
 
 void bw_owner_turn(struct bw_owner *owner)
 {
-    owner->woken = false;
+    owner->woken = true; /* no need to be woken for what is about to be done */
     undelay(owner);
+    owner->woken = false;
     struct live *ready = owner->ready_first;
     owner->ready_first = NULL;
     owner->ready_end = &owner->ready_first;

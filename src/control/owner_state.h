@@ -151,7 +151,8 @@ void admission_fill(struct bw_owner *owner, struct bw_op *op, const struct bw_me
 
 /* commit.c */
 struct batch *batch_create(struct bw_owner *owner, struct live *live);
-void batch_send(struct batch *batch);
+/* The draft is whole, or broken: its batch goes out, or is dropped. */
+void batch_close(struct draft *draft);
 void batch_release(struct batch *batch);
 void op_finish(struct bw_owner *owner, struct bw_op *op);
 

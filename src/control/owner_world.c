@@ -116,8 +116,7 @@ static void end_empty(struct bw_owner *owner, struct live *live, uint64_t now)
                           .batch = batch,
                           .now_ms = owner->config.ports.wall_ms(owner->config.ports.context)};
     decide_end(&draft, NULL, BW_END_EVERYBODY_LEFT);
-    live->batch = batch;
-    batch_send(batch);
+    batch_close(&draft);
 }
 
 void bw_owner_tick(struct bw_owner *owner)

@@ -182,15 +182,18 @@ static const struct bw_headless_row *same_creation(const struct bw_headless *hea
     return NULL;
 }
 
-static bool keep(struct bw_headless *headless, const struct bw_headless_row *row)
+static bool make_room(struct bw_headless *headless, size_t more)
 {
     struct bw_headless_row *grown =
-        bw_realloc(headless->log, (headless->log_count + 1) * sizeof *headless->log);
-    if (grown == NULL)
-        return false;
-    headless->log = grown;
-    grown[headless->log_count++] = *row;
-    return true;
+        bw_realloc(headless->log, (headless->log_count + more) * sizeof *headless->log);
+    if (grown != NULL)
+        headless->log = grown;
+    return grown != NULL;
+}
+
+static void keep(struct bw_headless *headless, const struct bw_headless_row *row)
+{
+    headless->log[headless->log_count++] = *row;
 }
 
 /* What is pending goes out as one group: it commits whole or not at all. */
@@ -223,10 +226,16 @@ static void commit(struct bw_headless *headless)
             bw_fail(&result.error, BW_ABORTED, "STALE_VIEW", "the key exists already; try again");
         }
     }
+    if (result.outcome == BW_ROW_COMMITTED && !make_room(headless, count)) {
+        result.outcome = BW_ROW_FAILED;
+        bw_fail_memory(&result.error);
+    }
     if (result.outcome == BW_ROW_COMMITTED)
         result.group = ++headless->group;
     for (size_t i = 0; i < count; i++) {
-        if (result.outcome != BW_ROW_COMMITTED || !keep(headless, &rows[i]))
+        if (result.outcome == BW_ROW_COMMITTED)
+            keep(headless, &rows[i]);
+        else
             bw_free(rows[i].record);
     }
     for (size_t i = 0; i < count; i++)
@@ -265,7 +274,9 @@ bool bw_headless_intrude(struct bw_headless *headless, const struct bw_id *meeti
                                              .seq = row.seq,
                                              .record = bw_memdup(record.data, record.len),
                                              .len = record.len};
-        ok = ok && kept.record != NULL && keep(headless, &kept);
+        ok = ok && kept.record != NULL && make_room(headless, 1);
+        if (ok)
+            keep(headless, &kept);
     }
     bw_buf_finish(&record);
     bw_arena_destroy(arena);
@@ -430,7 +441,8 @@ bool bw_headless_publish(struct bw_headless *headless, const char *tenant, uint3
     struct bw_error err;
     if (bw_policy_set_create(id, tenant, revision, bw_view_str(yaml != NULL ? yaml : bw_headless_policy),
                              &set, &err) != BW_OK) {
-        fprintf(stderr, "headless policy: %s\n", err.show);
+        if (err.code != BW_RESOURCE_EXHAUSTED)
+            fprintf(stderr, "headless policy: %s\n", err.show);
         return false;
     }
     enum bw_code code = bw_owner_set_policy(headless->owner, set, &err);
