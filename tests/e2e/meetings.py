@@ -35,7 +35,7 @@ def check_people_join_leave_and_the_meeting_ends(cell):
     expect(shown["endReason"] == "END_REASON_REQUESTED", f"the reason is {shown['endReason']}")
     live = cell.bailiwick(f"{UNIVERSITY}-app", "meeting", "list")["meetings"]
     expect(meeting not in [one["meetingId"] for one in live], "an ended meeting is listed as live")
-    answer = refused(cell, 1, f"{UNIVERSITY}-app", "meeting", "join", meeting, "--country", "FR", "--kind", "native")
+    answer = refused(cell, 6, f"{UNIVERSITY}-app", "meeting", "join", meeting, "--country", "FR", "--kind", "native")
     expect("ended" in answer.err, f"the message does not say that it ended: {answer.err}")
 
 
