@@ -263,6 +263,7 @@ void bw_feed_compact(struct bw_feed *feed, uint64_t group)
             continue;
         feed->compacted_turn = e->turn;
         unlink_entry(feed, e);
+        BW_CHECK(feed->by_id != NULL);
         HASH_DEL(feed->by_id, e);
         entry_destroy(e);
         feed->tombstones--;

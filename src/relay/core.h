@@ -125,19 +125,19 @@ struct bw_relay_cell_config {
     uint8_t session_secret[BW_SESSION_SECRET];
 };
 
-BW_MUST_USE enum bw_code bw_relay_core_add_cell(struct bw_relay_core *core, size_t cell,
+BW_MUST_USE enum bw_code bw_relay_core_add_cell(struct bw_relay_core *core, size_t index,
                                                 const struct bw_relay_cell_config *config,
                                                 struct bw_error *err);
 /* From Welcome. */
-void bw_relay_core_welcomed(struct bw_relay_core *core, size_t cell, uint32_t relay_number,
+void bw_relay_core_welcomed(struct bw_relay_core *core, size_t index, uint32_t relay_number,
                             const struct bw_id *stream_id);
 /* Everything up to this group of the stream has been delivered: provisional admissions are settled. */
-void bw_relay_core_applied(struct bw_relay_core *core, size_t cell, uint64_t group, struct bw_relay_now now);
+void bw_relay_core_applied(struct bw_relay_core *core, size_t index, uint64_t group, struct bw_relay_now now);
 /* How far the cell's word reaches now; said before every tick. */
-void bw_relay_core_authority(struct bw_relay_core *core, size_t cell, enum bw_authority authority,
+void bw_relay_core_authority(struct bw_relay_core *core, size_t index, enum bw_authority authority,
                              uint64_t stale_ms);
-void bw_relay_core_drain(struct bw_relay_core *core, size_t cell, bool draining);
-void bw_relay_core_revoke(struct bw_relay_core *core, size_t cell, const struct bw_revoke *revoke,
+void bw_relay_core_drain(struct bw_relay_core *core, size_t index, bool draining);
+void bw_relay_core_revoke(struct bw_relay_core *core, size_t index, const struct bw_revoke *revoke,
                           struct bw_relay_now now);
 
 /* Resources, as fleet/client.h delivers them. INVALID_ARGUMENT (an address that is not numeric, a key whose
@@ -151,7 +151,7 @@ BW_MUST_USE enum bw_code bw_relay_core_slot(struct bw_relay_core *core, size_t c
                                             const struct bw_meeting_slot *slot, uint32_t max_staleness_ms,
                                             struct bw_error *err);
 void bw_relay_core_slot_removed(struct bw_relay_core *core, size_t cell, const struct bw_id *meeting,
-                                uint32_t slot);
+                                uint32_t number);
 BW_MUST_USE enum bw_code bw_relay_core_key(struct bw_relay_core *core, size_t cell,
                                            const struct bw_grant_key *key, struct bw_error *err);
 void bw_relay_core_key_removed(struct bw_relay_core *core, size_t cell, const uint8_t key_id[8]);
@@ -169,7 +169,7 @@ struct bw_relay_cell_status {
     enum bw_authority authority;
 };
 
-struct bw_relay_cell_status bw_relay_core_cell_status(const struct bw_relay_core *core, size_t cell);
+struct bw_relay_cell_status bw_relay_core_cell_status(const struct bw_relay_core *core, size_t index);
 size_t bw_relay_core_meetings(const struct bw_relay_core *core);
 
 /* One participant, as measured. */

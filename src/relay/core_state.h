@@ -154,7 +154,7 @@ struct relay_meeting *relay_meeting_find(struct bw_relay_core *core, const struc
 /* Finds or makes; takes a reference. NULL when memory is out or the meeting is another cell's. */
 struct relay_meeting *relay_meeting_hold(struct bw_relay_core *core, size_t cell, const struct bw_id *id);
 void relay_meeting_release(struct bw_relay_core *core, struct relay_meeting *meeting);
-struct relay_slot *relay_slot_find(struct bw_relay_core *core, const struct bw_id *meeting, uint32_t slot);
+struct relay_slot *relay_slot_find(struct bw_relay_core *core, const struct bw_id *meeting, uint32_t number);
 struct relay_link *relay_link_find(struct bw_relay_core *core, const struct bw_id *meeting, uint32_t peer);
 void relay_table_finish(struct bw_relay_core *core);
 /* Keys whose time has come or gone. */
@@ -172,7 +172,7 @@ void relay_channel_end(struct bw_relay_core *core, struct relay_channel *channel
 struct relay_channel *relay_channel_find(struct bw_relay_core *core, uint32_t number);
 /* The admitted participant of a slot, confirmed or not. */
 struct relay_channel *relay_channel_of_slot(struct bw_relay_core *core, struct relay_meeting *meeting,
-                                            uint32_t slot);
+                                            uint32_t number);
 bool relay_channel_confirm(struct bw_relay_core *core, struct relay_channel *channel,
                            struct relay_slot *slot);
 bool relay_revoked(const struct bw_relay_core *core, const struct bw_grant *grant, struct bw_relay_now now);

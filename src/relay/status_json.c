@@ -75,9 +75,9 @@ static json_t *counters_json(const struct bw_relay_counters *c)
     json_object_set_new(json, "cookies", number(c->cookies));
     for (size_t i = 0; i < BW_DROP_COUNT; i++)
         json_object_set_new(dropped, bw_drop_name((enum bw_drop)i), number(c->dropped[i]));
-    for (uint16_t i = 1; i < BW_REFUSAL_BOUND; i++) {
+    for (unsigned i = 1; i < BW_REFUSAL_BOUND; i++) {
         if (c->refused[i] > 0)
-            json_object_set_new(refused, bw_refusal_name(i), number(c->refused[i]));
+            json_object_set_new(refused, bw_refusal_name((uint16_t)i), number(c->refused[i]));
     }
     json_object_set_new(json, "dropped", dropped);
     json_object_set_new(json, "refused", refused);

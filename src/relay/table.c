@@ -102,7 +102,7 @@ static void unnumber_link(struct bw_relay_core *core, struct relay_link *link)
 {
     struct relay_link *first;
     HASH_FIND(hh_number, core->links_by_number, &link->number, sizeof link->number, first);
-    if (first == link) {
+    if (first != NULL && first == link) {
         struct relay_link *next = link->same_number;
         HASH_DELETE(hh_number, core->links_by_number, link);
         if (next != NULL) {

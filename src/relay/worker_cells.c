@@ -187,7 +187,7 @@ void worker_left(void *context, size_t index, const struct bw_id *meeting, uint3
 void worker_tell_refusals(struct bw_relay_worker *worker)
 {
     const struct bw_relay_counters *counters = bw_relay_core_counters(worker->core);
-    for (uint16_t i = 1; i < BW_REFUSAL_BOUND && worker->cell_count == 1; i++) {
+    for (unsigned i = 1; i < BW_REFUSAL_BOUND && worker->cell_count == 1; i++) {
         uint64_t times = counters->refused[i] - worker->refused_told[i];
         if (times == 0)
             continue;
@@ -195,7 +195,7 @@ void worker_tell_refusals(struct bw_relay_worker *worker)
         struct bw_relay_event event = {.kind = BW_RELAY_EVENT_GRANT_REFUSED,
                                        .at_ms = bw_clock_wall_ms(),
                                        .times = times > UINT32_MAX ? UINT32_MAX : (uint32_t)times};
-        strncpy(event.code, bw_refusal_name(i), sizeof event.code - 1);
+        strncpy(event.code, bw_refusal_name((uint16_t)i), sizeof event.code - 1);
         bw_fleet_client_event(worker->cells[0].client, &event);
     }
 }

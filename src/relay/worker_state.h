@@ -65,8 +65,8 @@ void worker_cell_authority(struct worker_cell *cell);
 void worker_cell_finish(struct worker_cell *cell);
 /* Reads the certificates again for connections from now on. */
 BW_MUST_USE enum bw_code worker_cell_reload(struct worker_cell *cell, struct bw_error *err);
-void worker_joined(void *context, size_t cell, const struct bw_meeting_slot *slot, bool provisional);
-void worker_left(void *context, size_t cell, const struct bw_id *meeting, uint32_t slot,
+void worker_joined(void *context, size_t index, const struct bw_meeting_slot *slot, bool provisional);
+void worker_left(void *context, size_t index, const struct bw_id *meeting, uint32_t slot,
                  enum bw_left_why why);
 /* Says which grants were refused since it was last said. */
 void worker_tell_refusals(struct bw_relay_worker *worker);

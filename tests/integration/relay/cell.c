@@ -23,8 +23,6 @@
 #include "relay/address.h"
 #include "runtime/clock.h"
 
-extern char **environ;
-
 /* ---- the server's side of a session ---- */
 
 static enum bw_code port_send(void *context, const struct bw_control_message *message)

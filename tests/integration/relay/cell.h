@@ -57,25 +57,26 @@ struct cell {
 int cell_setup(void **state);
 int cell_teardown(void **state);
 
-void cell_start_relay(struct cell *cell, size_t relay);
+/* i below is the number of a relay, or of an endpoint, in the cell. */
+void cell_start_relay(struct cell *cell, size_t i);
 /* Runs the loop until `done` says so; fails the test after ten seconds. */
 void cell_until(struct cell *cell, bool (*done)(struct cell *cell), const char *what);
 /* As that, for a relay that has acknowledged everything in its feed. */
-void cell_settle(struct cell *cell, size_t relay);
+void cell_settle(struct cell *cell, size_t i);
 void cell_wait(struct cell *cell, uint64_t ms);
 
 struct bw_meeting_slot cell_slot(uint8_t meeting, uint32_t slot);
-void cell_put_slot(struct cell *cell, size_t relay, const struct bw_meeting_slot *slot);
-void cell_remove_slot(struct cell *cell, size_t relay, const struct bw_meeting_slot *slot);
+void cell_put_slot(struct cell *cell, size_t i, const struct bw_meeting_slot *slot);
+void cell_remove_slot(struct cell *cell, size_t i, const struct bw_meeting_slot *slot);
 void cell_put_link(struct cell *cell, uint8_t meeting);
 /* Starts an endpoint with a grant for the slot on the relay; further arguments end with NULL. */
-void cell_start_endpoint(struct cell *cell, size_t endpoint, size_t relay, const struct bw_meeting_slot *slot,
-                         const char *const *arguments);
+void cell_start_endpoint(struct cell *cell, size_t i, size_t relay, const struct bw_meeting_slot *slot,
+                         const char *const *more);
 /* Waits for it (the loop goes on) and gives its exit code and summary, which the caller decrefs. */
-json_t *cell_finish_endpoint(struct cell *cell, size_t endpoint, int *exit_code);
+json_t *cell_finish_endpoint(struct cell *cell, size_t i, int *exit_code);
 /* What `bailiwick-relay status` says. */
-json_t *cell_status(struct cell *cell, size_t relay);
+json_t *cell_status(struct cell *cell, size_t i);
 /* Ends the relay's stream from the server's side. */
-void cell_cut(struct cell *cell, size_t relay);
+void cell_cut(struct cell *cell, size_t i);
 
 #endif

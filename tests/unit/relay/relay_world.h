@@ -71,10 +71,10 @@ struct bw_grant world_grant(const struct world *world, size_t relay, const struc
 size_t world_sign(const struct world *world, size_t relay, const struct bw_grant *grant,
                   uint8_t token[BW_GRANT_TOKEN_MAX], uint8_t hop_key[BW_GRANT_HOP_KEY_SIZE]);
 /* Puts person i on the network with this grant; nothing is sent before world_run. */
-void world_person(struct world *world, size_t person, size_t relay, const struct bw_grant *grant);
+void world_person(struct world *world, size_t i, size_t relay, const struct bw_grant *grant);
 /* slot, grant, person, join: the short way; fails the test if not admitted. */
-void world_join(struct world *world, size_t person, size_t relay, uint8_t meeting, uint32_t slot);
-void world_say(struct world *world, size_t person, const char *text);
+void world_join(struct world *world, size_t person, size_t relay, uint8_t meeting, uint32_t number);
+void world_say(struct world *world, size_t i, const char *text);
 /* Delivers everything that is on its way and what it leads to; time stands still. */
 void world_run(struct world *world);
 /* Lets time pass in steps of 50 ms, running timers of people and relays. */
