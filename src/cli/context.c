@@ -88,8 +88,8 @@ static int context_list(struct bw_cli *cli)
     static const struct bw_view_table view = {
         .list = "contexts", .name = "name", .columns = columns, .count = sizeof columns / sizeof columns[0]};
     const char *path;
-    struct bw_cli_config config;
-    bool exists;
+    struct bw_cli_config config = {.at = {0}};
+    bool exists = false;
     int result = load(cli, &path, &config, &exists);
     if (result != BW_EXIT_OK)
         return result;
@@ -120,8 +120,8 @@ static struct bw_yaml_text text_value(const char *text)
 static int context_use(struct bw_cli *cli)
 {
     const char *path, *name = bw_args_operand(cli->args, 0);
-    struct bw_cli_config config;
-    bool exists;
+    struct bw_cli_config config = {.at = {0}};
+    bool exists = false;
     int result = load(cli, &path, &config, &exists);
     if (result != BW_EXIT_OK)
         return result;
@@ -234,8 +234,8 @@ static int check_written(struct bw_cli *cli, const char *path, const struct bw_c
 static int context_set(struct bw_cli *cli)
 {
     const char *path, *name = bw_args_operand(cli->args, 0);
-    struct bw_cli_config config;
-    bool exists;
+    struct bw_cli_config config = {.at = {0}};
+    bool exists = false;
     int result = load(cli, &path, &config, &exists);
     if (result != BW_EXIT_OK)
         return result;

@@ -148,7 +148,7 @@ static int open_server(struct bw_cli *cli)
 {
     if (cli->server != NULL)
         return BW_EXIT_OK;
-    struct bw_grpc_client_config config;
+    struct bw_grpc_client_config config = {0};
     int result = bw_server_config(cli, &config);
     if (result != BW_EXIT_OK)
         return result;
@@ -217,8 +217,8 @@ static enum bw_code run_call(struct bw_cli *cli, const char *path, const Protobu
     struct bw_error early = {0};
     enum bw_code code = bw_wire_scan(request->descriptor, bw_buf_view(&bytes), &early);
     if (code == BW_OK)
-        code = bw_grpc_sync_call(cli->server->sync, path, deadline_ms, NULL, 0, bw_buf_view(&bytes),
-                                 cli->arena, take_message, taker, outcome);
+        bw_grpc_sync_call(cli->server->sync, path, deadline_ms, NULL, 0, bw_buf_view(&bytes), cli->arena,
+                          take_message, taker, outcome);
     else
         /* What the server would say, without asking it. */
         *outcome = (struct bw_grpc_outcome){.code = code, .message = bw_arena_strdup(cli->arena, early.show)};
@@ -274,8 +274,8 @@ int bw_server_stream(struct bw_cli *cli, const char *path, const ProtobufCMessag
         return result;
     struct bw_grpc_outcome outcome = {0};
     struct taker taker = {.type = answer, .each = each, .context = context};
-    enum bw_code code = run_call(cli, path, request, 0, &taker, &outcome);
-    if (code == BW_OK || (taker.stopped && taker.err.code == BW_OK))
+    if (run_call(cli, path, request, 0, &taker, &outcome) == BW_OK ||
+        (taker.stopped && taker.err.code == BW_OK))
         return BW_EXIT_OK;
     return bw_failure(cli, &outcome);
 }
@@ -292,7 +292,7 @@ json_t *bw_message_tree(const ProtobufCMessage *message)
 int bw_server_ask(struct bw_cli *cli, const char *path, const ProtobufCMessage *request,
                   const ProtobufCMessageDescriptor *answer, json_t **tree)
 {
-    const ProtobufCMessage *message;
+    const ProtobufCMessage *message = NULL;
     int result = bw_server_call(cli, path, request, answer, &message);
     if (result != BW_EXIT_OK)
         return result;

@@ -4,18 +4,19 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
-#include <time.h>
 
 #include "crypto/csr.h"
 #include "crypto/pem.h"
 
 static uint64_t unix_ms(const ASN1_TIME *time)
 {
-    struct tm tm;
-    if (time == NULL || ASN1_TIME_to_tm(time, &tm) != 1)
+    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    int days = 0, seconds = 0;
+    bool good = epoch != NULL && time != NULL && ASN1_TIME_diff(&days, &seconds, epoch, time) == 1;
+    ASN1_TIME_free(epoch);
+    if (!good || days < 0 || seconds < 0)
         return 0;
-    time_t seconds = timegm(&tm);
-    return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
+    return ((uint64_t)days * 86400 + (uint64_t)seconds) * 1000;
 }
 
 static void name_of(const X509_NAME *name, char out[BW_CERTIFICATE_NAME_SIZE])

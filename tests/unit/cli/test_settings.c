@@ -76,7 +76,7 @@ static enum bw_code resolve(struct world *world, const char *config, int argc, c
     if (config != NULL)
         assert_int_equal(parse_config(world, config), BW_OK);
     assert_int_equal(bw_args_parse(&bw_cli_line, argc, argv, world->arena, &world->args, &world->err), BW_OK);
-    return bw_settings_resolve(&world->args, env, "/home/one/.config/bailiwick/config.yaml",
+    return bw_settings_resolve(&world->args, env, "/srv/one/.config/bailiwick/config.yaml",
                                config != NULL ? &world->config : NULL, world->arena, &world->settings,
                                &world->err);
 }
@@ -144,7 +144,7 @@ static void files_of_a_context_lie_beside_the_configuration(void **state)
     struct world w;
     set("BAILIWICK_KEY", "here.key");
     assert_int_equal(RESOLVE(&w, two, "version"), BW_OK);
-    assert_string_equal(w.settings.ca.value, "/home/one/.config/bailiwick/ca.crt");
+    assert_string_equal(w.settings.ca.value, "/srv/one/.config/bailiwick/ca.crt");
     assert_string_equal(w.settings.cert.value, "/etc/me.crt");
     assert_string_equal(w.settings.key.value, "here.key"); /* not of the file: relative to where one is */
     done(&w);
@@ -176,17 +176,17 @@ static void path_follows_flag_variable_and_xdg(void **state)
     (void)state;
     struct bw_arena *arena = bw_arena_create(1 << 16);
     assert_null(bw_cli_config_path(NULL, env, arena));
-    set("HOME", "/home/one");
-    assert_string_equal(bw_cli_config_path(NULL, env, arena), "/home/one/.config/bailiwick/config.yaml");
-    set("XDG_CONFIG_HOME", "/home/one/etc");
-    assert_string_equal(bw_cli_config_path(NULL, env, arena), "/home/one/etc/bailiwick/config.yaml");
+    set("HOME", "/srv/one");
+    assert_string_equal(bw_cli_config_path(NULL, env, arena), "/srv/one/.config/bailiwick/config.yaml");
+    set("XDG_CONFIG_HOME", "/srv/one/etc");
+    assert_string_equal(bw_cli_config_path(NULL, env, arena), "/srv/one/etc/bailiwick/config.yaml");
     set("BAILIWICK_CONFIG", "mine.yaml");
     assert_string_equal(bw_cli_config_path(NULL, env, arena), "mine.yaml");
     assert_string_equal(bw_cli_config_path("other.yaml", env, arena), "other.yaml");
     clean(NULL);
-    set("HOME", "/home/one");
+    set("HOME", "/srv/one");
     set("XDG_CONFIG_HOME", "relative"); /* to be ignored, says XDG */
-    assert_string_equal(bw_cli_config_path(NULL, env, arena), "/home/one/.config/bailiwick/config.yaml");
+    assert_string_equal(bw_cli_config_path(NULL, env, arena), "/srv/one/.config/bailiwick/config.yaml");
     bw_arena_destroy(arena);
 }
 
@@ -199,8 +199,8 @@ static void configuration_is_read_strictly(void **state)
         "apiVersion: bailiwick/v1\nkind: CliConfig\ncurrent: gone\n",
         "apiVersion: bailiwick/v1\nkind: CliConfig\ncontexts: [{ name: a, endpoint: x, token: y }]\n",
         "apiVersion: bailiwick/v1\nkind: CliConfig\ncontexts: [{ name: a }]\n",
-        "apiVersion: bailiwick/v1\nkind: CliConfig\n"
-        "contexts: [{ name: a, endpoint: x }, { name: a, endpoint: y }]\n",
+        "apiVersion: bailiwick/v1\nkind: CliConfig\ncontexts:\n- { name: a, endpoint: x }\n- { name: a, "
+        "endpoint: x }\n",
         "apiVersion: bailiwick/v1\nkind: TenantPolicy\n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
