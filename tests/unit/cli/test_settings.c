@@ -192,15 +192,16 @@ static void path_follows_flag_variable_and_xdg(void **state)
 
 /* ---- the file ---- */
 
+#define HEAD "apiVersion: bailiwick/v1\nkind: CliConfig\n"
+
 static void configuration_is_read_strictly(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
-        "apiVersion: bailiwick/v1\nkind: CliConfig\ncurrent: gone\n",
-        "apiVersion: bailiwick/v1\nkind: CliConfig\ncontexts: [{ name: a, endpoint: x, token: y }]\n",
-        "apiVersion: bailiwick/v1\nkind: CliConfig\ncontexts: [{ name: a }]\n",
-        "apiVersion: bailiwick/v1\nkind: CliConfig\ncontexts:\n- { name: a, endpoint: x }\n- { name: a, "
-        "endpoint: x }\n",
+        HEAD "current: gone\n",
+        HEAD "contexts: [{ name: a, endpoint: x, token: y }]\n",
+        HEAD "contexts: [{ name: a }]\n",
+        HEAD "contexts: [{ name: a, endpoint: x }, { name: a, endpoint: y }]\n",
         "apiVersion: bailiwick/v1\nkind: TenantPolicy\n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
