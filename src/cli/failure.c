@@ -242,6 +242,10 @@ int bw_failure_exit(const struct bw_grpc_outcome *outcome)
     const char *reason = outcome->details != NULL ? outcome->details->reason : NULL;
     if (outcome->code == BW_UNAVAILABLE && reason == NULL && bw_diagnose(outcome->message).identity)
         return BW_EXIT_AUTH;
+    /* No server had a say: what was asked for cannot be (clear text to a far host, a port that is no cell's).
+     */
+    if (outcome->code == BW_FAILED_PRECONDITION && outcome->details == NULL)
+        return BW_EXIT_USAGE;
     return (int)bw_exit_of(outcome->code, reason);
 }
 

@@ -158,11 +158,7 @@ static int open_server(struct bw_cli *cli)
         server->sync = bw_grpc_sync_open(&config, &err);
     if (server == NULL || server->sync == NULL) {
         bw_grpc_tls_release(config.tls);
-        if (server == NULL)
-            return bw_cli_memory(cli);
-        /* No server has had a say: what is asked for cannot be. */
-        return err.code == BW_FAILED_PRECONDITION ? bw_cli_say(cli, BW_EXIT_USAGE, "%s", err.show)
-                                                  : bw_cli_fail(cli, &err);
+        return server == NULL ? bw_cli_memory(cli) : bw_cli_fail(cli, &err);
     }
     server->tls = config.tls;
     cli->server = server;
