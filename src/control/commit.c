@@ -327,7 +327,7 @@ void bw_owner_loaded(struct bw_owner *owner, const struct bw_id *id, enum bw_cod
     live->meeting = meeting;
     /* What was read back may be what they know already: only a jump ends a watch. */
     if (meeting == NULL || meeting->seq != live->told_seq)
-        live_end_watches(owner, live);
+        live_end_watches(live);
     live->recheck = meeting != NULL && !meeting->ended;
     live_make_ready(owner, live);
 }

@@ -210,7 +210,7 @@ void decide_recheck(struct draft *draft)
         if (patience > 0 && live->drain_until_ms == 0)
             live->drain_until_ms = now + patience;
         if (patience > 0 && now < live->drain_until_ms) {
-            live->recheck = true; /* the next tick looks again */
+            live->recheck_at_tick = true;
         } else {
             live->drain_until_ms = 0;
             if (!remove_unplaced(draft, &affected, moved))

@@ -63,18 +63,21 @@ enum bw_code bw_owner_create(const struct bw_owner_config *config, struct bw_own
     return BW_OK;
 }
 
-void live_end_watches(struct bw_owner *owner, struct live *live)
+void live_end_watches(struct live *live)
 {
-    while (live->watches != NULL) {
-        struct bw_watch *watch = live->watches;
-        bw_owner_unwatch(owner, watch);
+    struct bw_watch *watch;
+    while ((watch = live->watches) != NULL) {
+        live->watches = watch->next;
+        if (watch->next != NULL)
+            watch->next->previous = NULL;
+        watch->linked = false;
         watch->ended(watch);
     }
 }
 
-static void live_destroy(struct bw_owner *owner, struct live *live)
+static void live_destroy(struct live *live)
 {
-    live_end_watches(owner, live);
+    live_end_watches(live);
     bw_meeting_destroy(live->meeting);
     bw_constraints_release(live->constraints);
     bw_arena_destroy(live->override_arena);
@@ -107,7 +110,7 @@ void bw_owner_destroy(struct bw_owner *owner)
             bw_free(live->batch);
         }
         HASH_DEL(owner->lives, live);
-        live_destroy(owner, live);
+        live_destroy(live);
     }
     struct tenant_policy *policy, *after;
     HASH_ITER(hh, owner->policies, policy, after)
@@ -155,7 +158,7 @@ void live_forget(struct bw_owner *owner, struct live *live)
         break;
     }
     HASH_DEL(owner->lives, live);
-    live_destroy(owner, live);
+    live_destroy(live);
 }
 
 void owner_wake(struct bw_owner *owner)
@@ -429,7 +432,7 @@ static void pump(struct bw_owner *owner, struct live *live)
         if (live_constraints(owner, live, draft.now_ms, &err) == BW_OK)
             decide_recheck(&draft);
         else
-            live->recheck = true; /* nobody is let in meanwhile; those inside keep what they have */
+            live->recheck_at_tick = true; /* nobody is let in meanwhile; those inside keep what they have */
     }
     struct bw_op *op;
     size_t taken = 0;

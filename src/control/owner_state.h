@@ -30,6 +30,7 @@ struct live {
     bool unread;             /* what is in memory is not to be trusted: read it back first */
     uint64_t last_group;     /* of its newest decision; 0 after a restart */
     bool recheck;            /* policy or fleet changed since it was last checked */
+    bool recheck_at_tick;    /* it was checked, and that is to be done again in a while */
     uint64_t drain_until_ms; /* mono; when who may not stay is removed; 0: not pending */
     uint64_t empty_since_ms; /* mono; 0: somebody is in */
 
@@ -160,7 +161,7 @@ void op_finish(struct bw_owner *owner, struct bw_op *op);
 void live_make_ready(struct bw_owner *owner, struct live *live);
 void owner_wake(struct bw_owner *owner);
 void live_forget(struct bw_owner *owner, struct live *live);
-void live_end_watches(struct bw_owner *owner, struct live *live);
+void live_end_watches(struct live *live);
 /* Decides again, after a while that grows with each failure in a row. */
 void live_retry_later(struct bw_owner *owner, struct live *live);
 void live_fail_queue(struct bw_owner *owner, struct live *live, const struct bw_error *error);

@@ -142,8 +142,9 @@ void bw_owner_tick(struct bw_owner *owner)
                 live_forget(owner, live);
             continue;
         }
-        if (live->constraints != NULL && wall >= live->constraints->valid_until_ms)
+        if (live->recheck_at_tick || (live->constraints != NULL && wall >= live->constraints->valid_until_ms))
             live->recheck = true;
+        live->recheck_at_tick = false;
         if (live->recheck || live->queue.first != NULL)
             live_make_ready(owner, live);
         if (now - live->burst_start_ms >= owner->config.burst_window_ms) {
