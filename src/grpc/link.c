@@ -350,8 +350,13 @@ static void connected(struct bw_link *link)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct bw_link *link = poll->data;
-    if (status < 0)
-        events = UV_READABLE | UV_WRITABLE; /* reading or writing tells what it is */
+    if (status < 0) {
+        /* An error waits on the socket, perhaps behind bytes still to be read; reading or writing tells what
+         * it is. libuv has stopped polling, so it must be told to go on. */
+        events = UV_READABLE | UV_WRITABLE;
+        link->events = 0;
+        update_events(link);
+    }
     switch (link->state) {
     case BW_LINK_CONNECTING:
         connected(link);

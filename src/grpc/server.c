@@ -159,12 +159,15 @@ static int open_socket(const struct sockaddr_storage *address, socklen_t address
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage address = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address;
+    memset(&address, 0, sizeof address);
     socklen_t len = sizeof address;
-    BW_CHECK(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
-    if (address.ss_family == AF_INET)
-        return ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
-    return ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
+    BW_CHECK(getsockname(fd, &address.any, &len) == 0);
+    return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
 static void on_acceptable(uv_poll_t *poll, int status, int events);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "raw.h"
 
@@ -185,6 +186,27 @@ static void client_close_lets_calls_finish(void **state)
     rig_call_finish(&call);
 }
 
+static void client_that_breaks_off_right_behind_its_last_bytes_is_noticed(void **state)
+{
+    (void)state;
+    rig_serve(&rig);
+    struct raw raw;
+    raw_open(&raw, &rig);
+    raw_headers(&raw, 1, "/t.T/Never", NGHTTP2_FLAG_END_HEADERS, NULL);
+    raw_message(&raw, 1, "x", NGHTTP2_FLAG_END_STREAM);
+    raw_flush(&raw);
+    rig_run_until_count(&rig, &rig.messages, 1);
+    /* Bytes and a TCP reset reach the server before it looks again. */
+    raw_frame(&raw, NGHTTP2_WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4);
+    assert_int_equal(send(raw.fd, raw.out.data, raw.out.len, 0), raw.out.len);
+    struct linger at_once = {.l_onoff = 1};
+    assert_int_equal(setsockopt(raw.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    raw_close(&raw);
+    rig_run_until_count(&rig, &rig.ended, 1);
+    assert_int_equal(rig.ended_why, BW_CANCELLED);
+    assert_int_equal(bw_grpc_server_counts(rig.server).connections, 0);
+}
+
 static void health_check_answers_for_known_services(void **state)
 {
     (void)state;
@@ -264,6 +286,7 @@ int main(void)
         CASE(client_keepalive_finds_out_that_the_server_is_gone),
         CASE(connections_beyond_the_limit_wait_their_turn),
         CASE(client_close_lets_calls_finish),
+        CASE(client_that_breaks_off_right_behind_its_last_bytes_is_noticed),
         CASE(health_check_answers_for_known_services),
         CASE(health_watch_tells_every_change_and_the_end),
         CASE(destroying_a_server_in_mid_call_ends_the_call),

@@ -331,8 +331,10 @@ static void handshakes_beyond_the_rate_wait(void **state)
     }
     rig_run_ms(&rig, 100);
     assert_int_equal(bw_grpc_server_counts(rig.server).accepted, 2);
-    while (!bw_grpc_client_usable(clients[2]))
-        rig_turn(&rig);
+    for (size_t i = 0; i < 3; i++) { /* whichever had to wait */
+        while (!bw_grpc_client_usable(clients[i]))
+            rig_turn(&rig);
+    }
     assert_int_equal(bw_grpc_server_counts(rig.server).accepted, 3);
     bw_grpc_client_destroy(clients[0]);
     bw_grpc_client_destroy(clients[1]);
