@@ -53,9 +53,11 @@ def start_time(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
             fields = stat.read().rpartition(")")[2].split()
+        # Killed, its first thread is a corpse before the others are, and those still hold its files.
+        corpse = fields[0] in "ZX" and len(os.listdir(f"/proc/{pid}/task")) == 1
     except OSError:
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    return None if corpse else int(fields[19])
 
 
 def free_ports(kind, count):
@@ -127,8 +129,8 @@ class Stack:
 
     def pid(self, name):
         """The id of our process of that name while it runs, else None."""
-        if name in self.children:
-            self.children[name].poll()  # collect it if it has ended
+        if name in self.children and self.children[name].poll() is None:
+            return self.children[name].pid
         entry = self.state["processes"].get(name)
         return entry["pid"] if entry and start_time(entry["pid"]) == entry["started"] else None
 
@@ -377,12 +379,24 @@ class Stack:
             self.add_tenant(tenant, policy)
         self.await_relays(relays)
 
+    def stop(self):
+        """Ends our processes, relays first. Names of those that did not end as asked, with how they ended."""
+        bad = {}
+        for name in [name for name in self.running() if name != "bailiwickd"] + ["bailiwickd"]:
+            try:
+                self.kill(name, signal.SIGTERM)
+            except Problem:
+                self.kill(name, signal.SIGKILL)
+            status = self.children[name].returncode if name in self.children else 0
+            if status:
+                bad[name] = status
+        return bad
+
     def down(self):
         """Ends everything of this folder and removes it. True when there was anything."""
         if not os.path.isdir(self.folder):
             return False
-        for name in [name for name in self.state["processes"] if name != "bailiwickd"] + ["bailiwickd"]:
-            self.kill(name, signal.SIGTERM if name == "bailiwickd" else signal.SIGKILL)
+        self.stop()
         self.postgres("remove")
         if "sockets" in self.state:
             shutil.rmtree(self.state["sockets"], ignore_errors=True)

@@ -1,6 +1,7 @@
 """What the end-to-end tests share: a stack of their own in the test's folder, checks that report themselves, and the
 few calls that every one of them makes. A check is a function called `check_<behaviour>`; it gets the stack."""
 import os
+import re
 import signal
 import sys
 import traceback
@@ -41,6 +42,19 @@ def request_id():
     return str(uuid.uuid4())
 
 
+def ended_well(cell):
+    """The processes end when asked, with status 0, and no sanitizer had anything to say in their logs."""
+    bad = cell.stop()
+    for name in sorted(os.listdir(cell.path("log"))):
+        with open(cell.path("log", name), encoding="utf-8", errors="replace") as log:
+            text = log.read()
+        found = re.search(r"^.*(Sanitizer: |runtime error: |event=check_failed).*$", text, re.M)
+        if found:
+            print(text[found.start():found.start() + 6000])
+            raise Problem(f"{name}: {found.group(0)}")
+    expect(not bad, f"ended with another status than 0: {bad}")
+
+
 def interrupted(number, _):
     raise SystemExit(128 + number)
 
@@ -52,9 +66,8 @@ def run(module, relays=stack.RELAYS):
     failed = 0
     try:
         cell.up(relays)
-        for name, check in list(vars(module).items()):
-            if not name.startswith("check_"):
-                continue
+        checks = [(name, check) for name, check in vars(module).items() if name.startswith("check_")]
+        for name, check in [*checks, ("check_everything_ended_well", ended_well)]:
             try:
                 check(cell)
                 print(f"ok {name[6:]}", flush=True)
