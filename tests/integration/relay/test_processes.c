@@ -1,4 +1,6 @@
 /* Real relays and participants as processes, over loopback. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -6,12 +8,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/check.h"
 #include "cell.h"
+#include "relay/address.h"
 #include "runtime/clock.h"
 
 static json_int_t number(const json_t *json, const char *key)
@@ -257,6 +262,62 @@ static void strangers_are_counted_and_get_nothing(void **state)
     json_decref(status);
 }
 
+static int udp_socket(char text[32])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    snprintf(text, 32, "127.0.0.1:%u", (unsigned)ntohs(address.sin_port));
+    return fd;
+}
+
+/* A media program on one side, one on the other: what goes in comes out, byte for byte. */
+static void rtp_is_carried_as_it_is(void **state)
+{
+    struct cell *cell = *state;
+    struct bw_meeting_slot slots[2] = {cell_slot(1, 1), cell_slot(1, 2)};
+    char in[32], out[32];
+    int reserved = udp_socket(in), sink = udp_socket(out);
+    close(reserved); /* the endpoint binds it */
+    const char *const sender[] = {"--rtp-in", in, "--linger", "700", NULL};
+    const char *const receiver[] = {"--rtp-out", out,        "--count", "0", "--linger",
+                                    "2500",      "--expect", "50",      NULL};
+    for (size_t i = 0; i < 2; i++)
+        cell_put_slot(cell, i, &slots[i]);
+    cell_put_link(cell, 1);
+    cell_settle(cell, 0);
+    cell_settle(cell, 1);
+    cell_start_endpoint(cell, 0, 0, &slots[0], sender);
+    cell_start_endpoint(cell, 1, 1, &slots[1], receiver);
+    cell_wait(cell, 500);
+    struct bw_address to;
+    struct sockaddr_storage sa;
+    assert_int_equal(bw_address_parse(in, &to, NULL), BW_OK);
+    socklen_t len = bw_address_to_sockaddr(&to, AF_INET, &sa);
+    for (int i = 0; i < 50; i++) {
+        uint8_t packet[300] = {0x80, 96, 0, (uint8_t)i};
+        packet[299] = (uint8_t)(3 * i);
+        assert_int_equal(sendto(sink, packet, sizeof packet, 0, (const struct sockaddr *)&sa, len),
+                         sizeof packet);
+        cell_wait(cell, 5);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        int code = -1;
+        json_decref(cell_finish_endpoint(cell, i, &code));
+        assert_int_equal(code, 0);
+    }
+    for (int i = 0; i < 50; i++) {
+        uint8_t packet[400];
+        assert_int_equal(recv(sink, packet, sizeof packet, 0), 300);
+        assert_int_equal(packet[0], 0x80);
+        assert_int_equal(packet[3], i);
+        assert_int_equal(packet[299], (uint8_t)(3 * i));
+    }
+    close(sink);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, cell_setup, cell_teardown)
@@ -269,6 +330,7 @@ int main(void)
         TEST(relays_measure_their_way_to_each_other),
         TEST(a_relay_that_claims_what_it_is_not_gets_no_session),
         TEST(a_relay_that_is_asked_to_stop_says_goodbye_to_everybody),
+        TEST(rtp_is_carried_as_it_is),
         TEST(strangers_are_counted_and_get_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
