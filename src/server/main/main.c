@@ -1,4 +1,4 @@
-/* bailiwickd: serve, migrate, init, check-config. */
+/* bailiwickd: serve, migrate, init, check-config, doctor. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,6 +6,7 @@
 #include "runtime/log.h"
 #include "server/config.h"
 #include "server/daemon.h"
+#include "server/doctor.h"
 #include "server/pki_init.h"
 #include "server/signer_main.h"
 #include "store/migrate.h"
@@ -14,6 +15,8 @@ static const char usage[] =
     "usage: bailiwickd serve        --config FILE   run the control service\n"
     "       bailiwickd migrate      --config FILE   bring the database to this version's schema\n"
     "       bailiwickd check-config --config FILE   say what is wrong with a configuration\n"
+    "       bailiwickd doctor       --config FILE   look for the usual mistakes of a cell: keys, database, "
+    "clock\n"
     "       bailiwickd init         --dir DIR --cell NAME   lay out a new cell: keys, certificates, "
     "configuration\n"
     "       bailiwickd version\n";
@@ -83,8 +86,10 @@ int main(int argc, char **argv)
         fputs(usage, stdout);
         return 0;
     }
-    bool serve = strcmp(verb, "serve") == 0, check = strcmp(verb, "check-config") == 0;
-    if ((!serve && !check && strcmp(verb, "migrate") != 0) || argc != 4 || strcmp(argv[2], "--config") != 0) {
+    bool serve = strcmp(verb, "serve") == 0, check = strcmp(verb, "check-config") == 0,
+         doctor = strcmp(verb, "doctor") == 0;
+    if ((!serve && !check && !doctor && strcmp(verb, "migrate") != 0) || argc != 4 ||
+        strcmp(argv[2], "--config") != 0) {
         fputs(usage, stderr);
         return 2;
     }
@@ -97,7 +102,12 @@ int main(int argc, char **argv)
     int code = 1;
     if (config != NULL) {
         bw_log_configure(config->log_level, config->log_json);
-        code = check ? 0 : serve ? bw_daemon_serve(config) : migrate(config);
+        if (serve)
+            code = bw_daemon_serve(config);
+        else if (doctor)
+            code = bw_doctor(config, stdout);
+        else
+            code = check ? 0 : migrate(config);
         if (check)
             printf("%s: ok\n", argv[3]);
     }

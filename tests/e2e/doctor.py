@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+"""`bailiwickd doctor`: each usual mistake of a cell is found, and what it says names the remedy."""
+import os
+import subprocess
+import sys
+import tempfile
+
+import harness
+from harness import expect
+
+PROGRAM = os.path.join(os.environ["BW_BUILD_DIR"], "bin", "bailiwickd")
+POSTGRES = os.path.join(harness.stack.ROOT, "tests/support/private-postgres")
+
+
+class Place:
+    """A cell's folder and a database, not yet serving."""
+
+    def __init__(self, folder):
+        self.cell = os.path.join(folder, "cell")
+        self.database = os.path.join(folder, "pg")
+        subprocess.run([PROGRAM, "init", "--dir", self.cell, "--cell", "eu"], check=True, capture_output=True)
+        self.conninfo = subprocess.run([POSTGRES, "start", self.database], check=True, capture_output=True,
+                                       text=True).stdout.strip()
+        with open(os.path.join(self.cell, "bailiwickd.yaml"), encoding="utf-8") as config:
+            lines = config.read().splitlines()
+        self.text = "\n".join(f'  conninfo: "{self.conninfo}"' if "conninfo:" in line else line
+                              for line in lines) + "\n"
+
+    def run(self, verb, *changes):
+        text = self.text
+        for old, new in changes:
+            expect(old in text, f"{old} is not in the configuration")
+            text = text.replace(old, new)
+        file = os.path.join(self.cell, "tried.yaml")
+        with open(file, "w", encoding="utf-8") as config:
+            config.write(text)
+        return subprocess.run([PROGRAM, verb, "--config", file], capture_output=True, text=True, timeout=60)
+
+
+def finds(place, words, *changes):
+    found = place.run("doctor", *changes)
+    expect(found.returncode == 1, f"exit {found.returncode}: {found.stdout}{found.stderr}")
+    expect(any(line.startswith("problem") and all(word in line for word in words)
+               for line in found.stdout.splitlines()), f"nothing says {words}:\n{found.stdout}")
+
+
+def check_old_schema_is_found(place):
+    finds(place, ["schema", "bailiwickd migrate"])
+    migrated = place.run("migrate")
+    expect(migrated.returncode == 0, migrated.stderr)
+
+
+def check_sound_cell_has_no_problem(place):
+    found = place.run("doctor")
+    expect(found.returncode == 0 and "no problem found" in found.stdout, found.stdout + found.stderr)
+
+
+def check_missing_database_is_found(place):
+    finds(place, ["database", "conninfo"], ("dbname=", "port=1 dbname="))
+
+
+def check_wrong_certificate_is_found(place):
+    finds(place, ["certificate", "operator"], ("certificate: server.crt, key: server.key",
+                                               "certificate: operator.crt, key: operator.key"))
+    finds(place, ["key", "does not belong"], ("key: server.key", "key: operator.key"))
+    finds(place, ["server.gone"], ("server.crt", "server.gone"))
+
+
+def check_wrong_cell_is_found(place):
+    finds(place, ["cell", '"eu"', '"us"'], ('cell: "eu"', 'cell: "us"'))
+
+
+def check_key_that_others_can_read_is_found(place):
+    key = os.path.join(place.cell, "signer.key")
+    os.chmod(key, 0o644)
+    finds(place, ["signer", "chmod 600"])
+    os.chmod(key, 0o600)
+
+
+def main():
+    failed = 0
+    with tempfile.TemporaryDirectory(dir=os.environ["TMPDIR"]) as folder:
+        os.chmod(folder, 0o755)
+        place = Place(folder)
+        try:
+            for name, check in list(globals().items()):
+                if not name.startswith("check_"):
+                    continue
+                try:
+                    check(place)
+                    print(f"ok {name[6:]}")
+                except (harness.Problem, subprocess.SubprocessError) as why:
+                    failed += 1
+                    print(f"not ok {name[6:]}: {' '.join(str(why).split())}")
+        finally:
+            subprocess.run([POSTGRES, "remove", place.database], capture_output=True)
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
