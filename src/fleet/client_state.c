@@ -183,14 +183,17 @@ static void send_events(struct bw_client_state *state, uint64_t now_ms)
     }
 }
 
+static void forget_oldest_event(struct bw_client_state *state)
+{
+    state->event_first = (state->event_first + 1) % EVENTS_KEPT;
+    state->event_count--;
+}
+
+/* What has been sent, up to this id; what has not been sent cannot be durable, whatever the server says. */
 static void forget_events(struct bw_client_state *state, uint64_t through)
 {
-    while (state->event_count > 0 && state->events[state->event_first].id <= through) {
-        state->event_first = (state->event_first + 1) % EVENTS_KEPT;
-        state->event_count--;
-    }
-    if (state->event_unsent > state->event_count)
-        state->event_unsent = state->event_count;
+    while (state->event_count > state->event_unsent && state->events[state->event_first].id <= through)
+        forget_oldest_event(state);
 }
 
 static void violated(struct bw_client_state *state, const char *what, uint64_t now_ms)
@@ -451,7 +454,9 @@ uint64_t bw_client_state_next_ms(const struct bw_client_state *state)
 void bw_client_state_event(struct bw_client_state *state, const struct bw_relay_event *event)
 {
     if (state->event_count == EVENTS_KEPT) {
-        forget_events(state, state->events[state->event_first].id);
+        forget_oldest_event(state);
+        if (state->event_unsent > state->event_count)
+            state->event_unsent = state->event_count;
         state->events_lost++;
     }
     struct bw_relay_event *kept = &state->events[(state->event_first + state->event_count) % EVENTS_KEPT];

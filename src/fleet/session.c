@@ -273,9 +273,17 @@ void bw_session_wake(struct bw_session *session, uint64_t now_ms)
     session_stream_pump(session, now_ms);
 }
 
-static uint64_t silent_since(const struct bw_session *session)
+static uint64_t heard_ms(const struct bw_session *session)
 {
     return session->heartbeat_at_ms != 0 ? session->heartbeat_at_ms : session->state_since_ms;
+}
+
+/* How long nothing was heard. Never negative: a caller whose clock is a moment behind must not see a relay as
+ * silent since the beginning of time. */
+static uint64_t silence_ms(const struct bw_session *session, uint64_t now_ms)
+{
+    uint64_t heard = heard_ms(session);
+    return now_ms > heard ? now_ms - heard : 0;
 }
 
 void bw_session_tick(struct bw_session *session, uint64_t now_ms)
@@ -296,7 +304,7 @@ void bw_session_tick(struct bw_session *session, uint64_t now_ms)
         bw_session_wake(session, now_ms);
         return;
     case BW_SESSION_LIVE:
-        if (now_ms - silent_since(session) >= timing->dead_ms) {
+        if (silence_ms(session, now_ms) >= timing->dead_ms) {
             (void)bw_fail(&why, BW_DEADLINE_EXCEEDED, NULL, "no heartbeat for %u ms",
                           (unsigned)timing->dead_ms);
             finish(session, BW_SESSION_TIMEOUT, &why, now_ms);
@@ -326,7 +334,7 @@ uint64_t bw_session_next_ms(const struct bw_session *session)
     case BW_SESSION_CATCHING:
         return session->state_since_ms + timing->catch_up_ms;
     case BW_SESSION_LIVE: {
-        uint64_t dead = silent_since(session) + timing->dead_ms, stream = session_stream_next_ms(session);
+        uint64_t dead = heard_ms(session) + timing->dead_ms, stream = session_stream_next_ms(session);
         if (session->unacked_count > 0 && session->unacked[0].at_ms + timing->ack_dead_ms < stream)
             stream = session->unacked[0].at_ms + timing->ack_dead_ms;
         return stream < dead ? stream : dead;
@@ -412,7 +420,7 @@ struct bw_session_status bw_session_status(const struct bw_session *session, uin
     struct bw_session_status status = {
         .state = session->state,
         .epoch = session->epoch,
-        .liveness = live ? bw_liveness_of(timing, now_ms - silent_since(session)) : BW_DEAD,
+        .liveness = live ? bw_liveness_of(timing, silence_ms(session, now_ms)) : BW_DEAD,
         .lagging = session->unacked_count > 0 && now_ms - session->unacked[0].at_ms >= timing->ack_lag_ms,
         .by_snapshot = session->by_snapshot,
         .acked_group = session->acked_group,

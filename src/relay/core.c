@@ -154,10 +154,9 @@ void bw_relay_core_welcomed(struct bw_relay_core *core, size_t index, uint32_t r
     cell->stream_id = *stream_id;
 }
 
-void bw_relay_core_applied(struct bw_relay_core *core, size_t index, uint64_t group, struct bw_relay_now now)
+void bw_relay_core_applied(struct bw_relay_core *core, size_t index, uint64_t group)
 {
     struct relay_cell *cell = &core->cells[index];
-    (void)now;
     cell->applied = group;
     for (size_t i = 0; i < core->limits.channels && cell->provisional > 0; i++) {
         struct relay_channel *channel = &core->channels[i];

@@ -132,7 +132,7 @@ BW_MUST_USE enum bw_code bw_relay_core_add_cell(struct bw_relay_core *core, size
 void bw_relay_core_welcomed(struct bw_relay_core *core, size_t index, uint32_t relay_number,
                             const struct bw_id *stream_id);
 /* Everything up to this group of the stream has been delivered: provisional admissions are settled. */
-void bw_relay_core_applied(struct bw_relay_core *core, size_t index, uint64_t group, struct bw_relay_now now);
+void bw_relay_core_applied(struct bw_relay_core *core, size_t index, uint64_t group);
 /* How far the cell's word reaches now; said before every tick. */
 void bw_relay_core_authority(struct bw_relay_core *core, size_t index, enum bw_authority authority,
                              uint64_t stale_ms);

@@ -110,7 +110,7 @@ static void on_welcomed(void *context, const struct bw_welcome *welcome)
 static void on_applied(void *context, uint64_t group)
 {
     const struct worker_cell *cell = context;
-    bw_relay_core_applied(cell->worker->core, cell->index, group, worker_now());
+    bw_relay_core_applied(cell->worker->core, cell->index, group);
     worker_flush(cell->worker);
 }
 

@@ -122,7 +122,7 @@ static void set_up(struct stage *s)
     memcpy(cell.session_secret, s->secret, sizeof cell.session_secret);
     BW_CHECK(bw_relay_core_add_cell(s->core, 0, &cell, NULL) == BW_OK);
     bw_relay_core_welcomed(s->core, 0, 1, &stream);
-    bw_relay_core_applied(s->core, 0, 1, s->now);
+    bw_relay_core_applied(s->core, 0, 1);
     BW_CHECK(bw_relay_core_key(s->core, 0, &s->key, NULL) == BW_OK);
     bw_relay_core_authority(s->core, 0, BW_AUTHORITY_FULL, 0);
     for (uint32_t i = 0; i < PEOPLE; i++)

@@ -146,14 +146,14 @@ void world_put_slot(struct world *world, size_t relay, const struct bw_meeting_s
 {
     struct bw_error err = {0};
     assert_int_equal(bw_relay_core_slot(world->relays[relay].core, 0, slot, 0, &err), BW_OK);
-    bw_relay_core_applied(world->relays[relay].core, 0, ++world->group, world->now);
+    bw_relay_core_applied(world->relays[relay].core, 0, ++world->group);
     bw_outbox_flush(&world->relays[relay].outbox);
 }
 
 void world_remove_slot(struct world *world, size_t relay, const struct bw_meeting_slot *slot)
 {
     bw_relay_core_slot_removed(world->relays[relay].core, 0, &slot->meeting, slot->slot);
-    bw_relay_core_applied(world->relays[relay].core, 0, ++world->group, world->now);
+    bw_relay_core_applied(world->relays[relay].core, 0, ++world->group);
     bw_outbox_flush(&world->relays[relay].outbox);
 }
 

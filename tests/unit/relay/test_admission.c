@@ -255,11 +255,11 @@ static void who_was_early_for_nothing_is_put_out(void **state)
     struct bw_meeting_slot slot = world_slot(1, 1);
     struct bw_grant grant = world_grant(w, 0, &slot);
     grant.group = w->group + 3;
-    bw_relay_core_applied(w->relays[0].core, 0, w->group, w->now);
+    bw_relay_core_applied(w->relays[0].core, 0, w->group);
     world_person(w, 0, 0, &grant);
     world_run(w);
     assert_int_equal(state_of(w, 0), BW_MEDIA_CLIENT_ADMITTED);
-    bw_relay_core_applied(w->relays[0].core, 0, w->group + 3, w->now); /* and there was no such slot */
+    bw_relay_core_applied(w->relays[0].core, 0, w->group + 3); /* and there was no such slot */
     bw_outbox_flush(&w->relays[0].outbox);
     world_run(w);
     assert_int_equal(state_of(w, 0), BW_MEDIA_CLIENT_OVER);
