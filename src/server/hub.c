@@ -11,7 +11,7 @@
 #include "server/hub_state.h"
 #include "store/replicas.h"
 
-enum { TICK_MS = 25 };
+enum { TICK_MS = 25, COMPACT_MS = 10000 };
 
 /* ---- the replica's own lease ---- */
 
@@ -84,6 +84,7 @@ static void tick(void *context)
 {
     struct bw_hub *hub = context;
     hub->now_ms = bw_clock_mono_ms();
+    hub_notice_absence(hub);
     renew_replica(hub);
     if (hub->waiting != NULL || hub->now_ms >= hub->poll_at_ms)
         hub_poll(hub);
@@ -103,6 +104,10 @@ static void tick(void *context)
         relay->published_state = state;
         relay->published_lease = lease;
         hub_publish(hub, true);
+    }
+    if (hub->now_ms >= hub->compact_at_ms) {
+        hub->compact_at_ms = hub->now_ms + COMPACT_MS;
+        hub_compact(hub);
     }
     measure(hub);
 }
@@ -157,11 +162,7 @@ void bw_hub_destroy(struct bw_hub *hub)
         bw_free(group->changes);
         bw_free(group);
     }
-    while (hub->lingering != NULL) {
-        struct hub_linger *linger = hub->lingering;
-        hub->lingering = linger->next;
-        bw_free(linger);
-    }
+    hub_linger_forget(hub);
     bw_fleet_view_release(hub->view);
     bw_facts_release(hub->facts);
     bw_loop_destroy(hub->loop);
@@ -181,7 +182,7 @@ struct bw_mailbox *bw_hub_mailbox(struct bw_hub *hub)
 enum bw_code bw_hub_start(struct bw_hub *hub, struct bw_error *err)
 {
     bw_timer_start(hub->timer, TICK_MS, TICK_MS);
-    hub->now_ms = hub->started_ms = bw_clock_mono_ms();
+    hub->now_ms = hub->started_ms = hub->ticked_ms = bw_clock_mono_ms();
     hub->replica_renewed_ms = hub->now_ms;
     hub->thread = bw_thread_start(hub_thread, hub, "bw-hub", err);
     return hub->thread != NULL ? BW_OK : err->code;

@@ -10,6 +10,9 @@
 /* How long a participant that was moved may still be carried by the relay it comes from. */
 enum { LINGER_MS = 10000, POLL_MS = 25, POLL_IDLE_MS = 250, POLL_GROUPS = 1000 };
 
+/* Removals a feed remembers before those that its relay has acknowledged are forgotten. */
+enum { TOMBSTONES_KEPT = 1024 };
+
 /* ---- changes as resources ---- */
 
 /* A resource's version: the group of its decision, and below it room for what changes without one (the key of
@@ -194,65 +197,120 @@ enum bw_code hub_restore_changes(struct bw_hub *hub, struct hub_relay *relay,
 
 /* ---- groups in order ---- */
 
+static struct hub_linger *find_linger(struct bw_hub *hub, uint32_t relay, const struct bw_hub_change *change)
+{
+    struct hub_linger probe, *found;
+    memset(&probe.key, 0, sizeof probe.key);
+    probe.key.meeting = change->meeting;
+    probe.key.relay = relay;
+    probe.key.number = change->effect.number;
+    probe.key.kind = change->effect.kind;
+    HASH_FIND(hh, hub->lingering, &probe.key, sizeof probe.key, found);
+    return found;
+}
+
+static void drop_linger(struct bw_hub *hub, struct hub_linger *entry)
+{
+    HASH_DEL(hub->lingering, entry);
+    bw_free(entry);
+}
+
+void hub_linger_forget(struct bw_hub *hub)
+{
+    struct hub_linger *entry, *next;
+    HASH_ITER(hh, hub->lingering, entry, next)
+    drop_linger(hub, entry);
+}
+
 static bool linger(struct bw_hub *hub, uint64_t group, const struct bw_hub_change *change)
 {
     const struct hub_relay *relay = hub_find(hub, change->effect.relay);
     if (!change->effect.lingers || relay == NULL || relay->session == NULL)
         return false;
-    struct hub_linger *entry = bw_calloc(1, sizeof *entry);
+    struct hub_linger *entry = find_linger(hub, change->effect.relay, change);
+    if (entry != NULL)
+        drop_linger(hub, entry);
+    entry = bw_calloc(1, sizeof *entry);
     if (entry == NULL)
         return false;
+    entry->key.meeting = change->meeting;
+    entry->key.relay = change->effect.relay;
+    entry->key.number = change->effect.number;
+    entry->key.kind = change->effect.kind;
     entry->change = *change;
     entry->at_ms = hub->now_ms + LINGER_MS;
     entry->version = version_of(group);
-    entry->next = hub->lingering;
-    hub->lingering = entry;
+    struct hub_linger *added = entry;
+    HASH_ADD(hh, hub->lingering, key, sizeof entry->key, added);
+    if (entry->hh.tbl == NULL) {
+        bw_free(entry);
+        return false;
+    }
     return true;
 }
 
-/* A slot or link that comes again is not to be removed by what lingers of its earlier life. */
-static void unlinger(struct bw_hub *hub, const struct bw_hub_change *change)
+/* Carries the removal out. */
+static void end_linger(struct bw_hub *hub, struct hub_linger *entry)
 {
-    struct hub_linger **at = &hub->lingering;
-    while (*at != NULL) {
-        struct hub_linger *entry = *at;
-        const struct bw_effect *a = &entry->change.effect, *b = &change->effect;
-        if (!b->removed && a->kind == b->kind && a->relay == b->relay && a->number == b->number &&
-            bw_id_equal(&entry->change.meeting, &change->meeting)) {
-            *at = entry->next;
-            bw_free(entry);
-        } else {
-            at = &entry->next;
-        }
+    const struct bw_hub_change *change = &entry->change;
+    struct hub_relay *relay = hub_find(hub, change->effect.relay);
+    if (relay != NULL) {
+        if (change->effect.kind == BW_EFFECT_LINK)
+            unwant_link(relay, change);
+        struct bw_resource_id id = change->effect.kind == BW_EFFECT_SLOT
+                                       ? bw_resource_id_slot(&change->meeting, change->effect.number)
+                                       : bw_resource_id_link(&change->meeting, change->effect.number);
+        const struct bw_removal removal = {.id = id, .version = entry->version};
+        struct bw_error err;
+        if (bw_feed_apply_keys(relay->feed, NULL, 0, &removal, 1, &err) != BW_OK)
+            bw_log(BW_LOG_WARN, "feed_removal_failed", "relay=%s reason=\"%s\"", relay->name, err.show);
+        else if (relay->session != NULL)
+            bw_session_wake(relay->session, hub->now_ms);
+    }
+    drop_linger(hub, entry);
+}
+
+/* What lingers is overtaken: a slot or link that comes again is not to be removed for its earlier life, and
+ * who leaves the meeting leaves the relays they came from at once, too. */
+static void overtake_lingering(struct bw_hub *hub, const struct bw_hub_change *change)
+{
+    if (hub->lingering == NULL || (change->effect.removed && change->effect.lingers))
+        return;
+    if (!change->effect.removed) {
+        struct hub_linger *entry = find_linger(hub, change->effect.relay, change);
+        if (entry != NULL)
+            drop_linger(hub, entry);
+        return;
+    }
+    if (change->effect.kind != BW_EFFECT_SLOT)
+        return;
+    struct hub_relay *relay, *next;
+    HASH_ITER(hh, hub->relays, relay, next)
+    {
+        struct hub_linger *entry = find_linger(hub, relay->number, change);
+        if (entry != NULL)
+            end_linger(hub, entry);
     }
 }
 
 void hub_linger_due(struct bw_hub *hub)
 {
-    struct hub_linger **at = &hub->lingering;
-    while (*at != NULL) {
-        struct hub_linger *entry = *at;
-        if (entry->at_ms > hub->now_ms) {
-            at = &entry->next;
+    while (hub->lingering != NULL && hub->lingering->at_ms <= hub->now_ms)
+        end_linger(hub, hub->lingering);
+}
+
+void hub_compact(struct bw_hub *hub)
+{
+    struct hub_relay *relay, *next;
+    HASH_ITER(hh, hub->relays, relay, next)
+    {
+        if (bw_feed_tombstones(relay->feed) < TOMBSTONES_KEPT)
             continue;
-        }
-        *at = entry->next;
-        struct hub_relay *relay = hub_find(hub, entry->change.effect.relay);
-        if (relay != NULL) {
-            if (entry->change.effect.kind == BW_EFFECT_LINK)
-                unwant_link(relay, &entry->change);
-            struct bw_resource_id id =
-                entry->change.effect.kind == BW_EFFECT_SLOT
-                    ? bw_resource_id_slot(&entry->change.meeting, entry->change.effect.number)
-                    : bw_resource_id_link(&entry->change.meeting, entry->change.effect.number);
-            const struct bw_removal removal = {.id = id, .version = entry->version};
-            struct bw_error err;
-            if (bw_feed_apply_keys(relay->feed, NULL, 0, &removal, 1, &err) != BW_OK)
-                bw_log(BW_LOG_WARN, "feed_removal_failed", "relay=%s reason=\"%s\"", relay->name, err.show);
-            else if (relay->session != NULL)
-                bw_session_wake(relay->session, hub->now_ms);
-        }
-        bw_free(entry);
+        /* A relay that is away begins with a snapshot then. */
+        uint64_t upto = bw_feed_head(relay->feed);
+        if (relay->session != NULL)
+            upto = bw_session_status(relay->session, hub->now_ms).acked_group;
+        bw_feed_compact(relay->feed, upto);
     }
 }
 
@@ -260,7 +318,7 @@ static void apply_group(struct bw_hub *hub, struct hub_group *group)
 {
     size_t kept = 0;
     for (size_t i = 0; i < group->count; i++) {
-        unlinger(hub, &group->changes[i]);
+        overtake_lingering(hub, &group->changes[i]);
         if (!group->changes[i].effect.removed || !linger(hub, group->number, &group->changes[i]))
             group->changes[kept++] = group->changes[i];
     }

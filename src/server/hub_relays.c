@@ -20,7 +20,7 @@ struct hub_relay *hub_find(struct bw_hub *hub, uint32_t number)
 struct hub_relay *hub_find_name(struct bw_hub *hub, const char *name)
 {
     for (struct hub_relay *relay = hub->relays; relay != NULL; relay = relay->hh.next) {
-        if (strcmp(relay->name, name) == 0)
+        if (!relay->gone && strcmp(relay->name, name) == 0) /* a name may be enrolled anew after a removal */
             return relay;
     }
     return NULL;
@@ -315,29 +315,11 @@ void bw_hub_escrow_low(struct bw_hub *hub, uint32_t relay)
 
 /* ---- the view ---- */
 
-enum bw_relay_state hub_relay_state(const struct bw_hub *hub, const struct hub_relay *relay, bool *lease_ok)
+/* A relay enrolled under another topology file must not take the fleet's view away. */
+static bool region_known(const struct bw_hub *hub, const struct hub_relay *relay)
 {
-    const struct bw_session_timing timing = bw_session_timing_default();
-    bool alive = false;
-    *lease_ok = false;
-    if (relay->session != NULL) {
-        struct bw_session_status status = bw_session_status(relay->session, hub->now_ms);
-        alive = status.liveness != BW_DEAD;
-        *lease_ok = status.placeable;
-    } else if (relay->ever_connected) {
-        /* It may come back within its time to be declared dead. */
-        alive = hub->now_ms - relay->silent_since_ms < timing.dead_ms;
-    } else {
-        /* After a restart of this replica a relay has as long to find it again. */
-        alive = hub->now_ms - hub->started_ms < timing.dead_ms;
-    }
-    if (relay->gone || !alive)
-        return BW_RELAY_DEAD;
-    if (relay->state == BW_STORE_RELAY_DRAINING)
-        return BW_RELAY_DRAINING;
-    if (relay->state == BW_STORE_RELAY_CORDONED)
-        return BW_RELAY_CORDONED;
-    return BW_RELAY_SERVING;
+    return hub->topology == NULL || hub->topology->region_count == 0 || relay->facts.region == NULL ||
+           bw_snapshot_region(hub->topology, relay->facts.region) != BW_NO_REGION;
 }
 
 static enum bw_code rebuild_facts(struct bw_hub *hub, struct bw_error *err)
@@ -347,8 +329,16 @@ static enum bw_code rebuild_facts(struct bw_hub *hub, struct bw_error *err)
     if (list == NULL)
         return bw_fail_memory(err);
     for (const struct hub_relay *relay = hub->relays; relay != NULL; relay = relay->hh.next) {
-        if (!relay->gone)
-            list[count++] = relay->facts;
+        if (relay->gone)
+            continue;
+        list[count] = relay->facts;
+        if (!region_known(hub, relay)) {
+            bw_log(BW_LOG_WARN, "relay_region_unknown",
+                   "relay=%s region=%s note=\"the topology file does not name it: distances are unknown\"",
+                   relay->name, relay->facts.region);
+            list[count].region = NULL;
+        }
+        count++;
     }
     const struct bw_facts *known = hub->topology != NULL ? hub->topology->facts : NULL;
     struct bw_facts *facts = NULL;
@@ -409,7 +399,7 @@ static enum bw_code build_view(struct bw_hub *hub, struct bw_fleet_view **out, s
               (hub->topology == NULL || network_of(hub->topology, facts, &network));
     enum bw_code code = ok ? BW_OK : bw_fail_memory(err);
     for (size_t i = 0; code == BW_OK && i < facts->relay_count; i++) {
-        const struct hub_relay *relay = hub_find(hub, facts->relays[i].number);
+        struct hub_relay *relay = hub_find(hub, facts->relays[i].number);
         live[i].state = hub_relay_state(hub, relay, &live[i].lease_ok);
         live[i].capacity = relay->capacity;
         live[i].placed = bw_book_taken(hub->daemon->book, relay->number);

@@ -65,18 +65,21 @@ static void fence_done(struct bw_mail *mail)
 {
     struct fence_job *fence = (struct fence_job *)mail;
     struct bw_hub *hub = fence->hub;
+    hub->now_ms = bw_clock_mono_ms();
     struct hub_relay *relay = hub_find(hub, fence->relay);
     if (relay != NULL && relay->stream == fence->stream && relay->session != NULL) {
         if (fence->error.code == BW_OK) {
             bw_secret_finish(&relay->reach.session_secret);
             relay->reach = relay->fresh;
             relay->ever_connected = true;
+            relay->heard_ms = hub->now_ms;
+            relay->leaving = false;
             hub_refresh_links(hub, relay);
             bw_log(BW_LOG_INFO, "relay_session_opened", "relay=%s epoch=%lu address=%s", relay->name,
                    (unsigned long)fence->epoch, relay->reach.media_address);
         }
         bw_session_fenced(relay->session, fence->epoch, fence->error.code == BW_OK ? NULL : &fence->error,
-                          bw_clock_mono_ms());
+                          hub->now_ms);
         hub_say_state(hub, relay);
         hub_order_escrow(hub, relay);
         hub_publish(hub, true);
@@ -93,7 +96,7 @@ static void fence(void *context, const struct bw_hello *hello)
     struct bw_error err;
     if (job == NULL) {
         bw_fail_memory(&err);
-        bw_session_fenced(relay->session, 0, &err, bw_clock_mono_ms());
+        bw_session_fenced(relay->session, 0, &err, hub->now_ms);
         return;
     }
     bw_secret_finish(&relay->fresh.session_secret);
@@ -127,6 +130,7 @@ static void heartbeat(void *context, const struct bw_heartbeat *heartbeat)
 {
     struct hub_relay *relay = context;
     relay->heartbeat_number = heartbeat->number;
+    relay->heard_ms = relay->stream->hub->now_ms;
     relay->load = heartbeat->load;
     relay->stream->hub->view_stale = true;
 }
@@ -159,8 +163,7 @@ static void drain_requested(void *context, struct bw_view reason, uint32_t deadl
     struct hub_relay *relay = context;
     bw_log(BW_LOG_INFO, "relay_asks_to_drain", "relay=%s deadline_ms=%u", relay->name, deadline_ms);
     /* A relay that goes says so itself: no new placements, and its meetings move, without anybody's order. */
-    relay->state = BW_STORE_RELAY_DRAINING;
-    relay->drain_deadline_ms = bw_clock_wall_ms() + deadline_ms;
+    relay->leaving = true;
     hub_publish(relay->stream->hub, true);
 }
 
@@ -182,7 +185,6 @@ void hub_session_drop(struct bw_hub *hub, struct hub_relay *relay)
     bw_session_destroy(relay->session);
     relay->session = NULL;
     relay->heartbeat_number = 0;
-    relay->silent_since_ms = hub->now_ms;
     stream->hub_relay = NULL;
     bw_stream_let_go(stream);
     hub->view_stale = true;
@@ -401,6 +403,8 @@ static void renew_leases(struct bw_hub *hub)
 void hub_session_tick(struct bw_hub *hub)
 {
     renew_leases(hub);
+    if (hub->now_ms < hub->mail_first_ms)
+        return;
     struct hub_relay *relay, *next;
     HASH_ITER(hh, hub->relays, relay, next)
     {

@@ -31,6 +31,7 @@ struct hub_relay {
     uint32_t capacity;
     enum bw_store_relay_state state;
     uint64_t drain_deadline_ms; /* unix */
+    bool leaving;               /* it said itself, in this session, that it drains */
     bool gone;                  /* removed; kept until its session and feed are closed */
 
     struct bw_feed *feed;
@@ -44,7 +45,8 @@ struct hub_relay {
     /* Of the last session: what participants need, kept while it may come back. */
     struct bw_relay_reach reach;
     struct bw_relay_reach fresh; /* of a Hello that is being fenced */
-    uint64_t silent_since_ms;    /* mono; when the session ended, 0 while there is one */
+    uint64_t heard_ms;           /* mono; its last sign of life in a session that was fenced */
+    uint64_t held_until_ms;      /* mono; its silence may be our fault: looked at again then */
     bool ever_connected;
     struct bw_relay_load load;
     bool escrow_asked;
@@ -62,12 +64,17 @@ struct hub_group {
     UT_hash_handle hh;
 };
 
-/* A removal that waits until its participant has changed over. */
+/* A removal that waits until its participant has changed over. The key's padding is zero. */
 struct hub_linger {
+    struct {
+        struct bw_id meeting;
+        uint32_t relay, number;
+        enum bw_effect_kind kind;
+    } key;
     struct bw_hub_change change;
     uint64_t version;
-    uint64_t at_ms; /* mono */
-    struct hub_linger *next;
+    uint64_t at_ms;    /* mono */
+    UT_hash_handle hh; /* which keeps the order of arrival: the first is due first */
 };
 
 struct bw_hub {
@@ -88,8 +95,8 @@ struct bw_hub {
     uint64_t view_at_ms;
 
     uint64_t head;
-    struct hub_group *waiting; /* hash by number */
-    struct hub_linger *lingering;
+    struct hub_group *waiting;    /* hash by number */
+    struct hub_linger *lingering; /* hash by key */
     bool polling;
     uint64_t poll_at_ms;
     uint64_t renew_at_ms;
@@ -100,6 +107,10 @@ struct bw_hub {
     struct bw_grant_key key;
     struct bw_hub_metrics metrics;
     uint64_t now_ms, started_ms; /* mono; of this turn */
+    uint64_t ticked_ms;          /* mono; last turn of the clock */
+    uint64_t blind_until_ms;     /* mono; silence of relays says nothing: it was us who were away */
+    uint64_t mail_first_ms;      /* mono; what came while we were away is read before sessions are judged */
+    uint64_t compact_at_ms;
 };
 
 /* hub.c */
@@ -111,12 +122,19 @@ enum bw_code hub_take_relay(struct bw_hub *hub, const struct bw_store_relay *row
 void hub_publish(struct bw_hub *hub, bool now);
 void hub_relay_changed(struct bw_hub *hub);
 void hub_order_escrow(struct bw_hub *hub, struct hub_relay *relay);
-enum bw_relay_state hub_relay_state(const struct bw_hub *hub, const struct hub_relay *relay, bool *lease_ok);
+
+/* hub_liveness.c */
+enum bw_relay_state hub_relay_state(struct bw_hub *hub, struct hub_relay *relay, bool *lease_ok);
+/* Called each tick: notices that this replica stood still, or that its database is away. */
+void hub_notice_absence(struct bw_hub *hub);
 
 /* hub_groups.c: the log, in order, into the feeds */
 void hub_groups_drain(struct bw_hub *hub);
 void hub_poll(struct bw_hub *hub);
 void hub_linger_due(struct bw_hub *hub);
+void hub_linger_forget(struct bw_hub *hub);
+/* Tombstones that nobody needs any more go. */
+void hub_compact(struct bw_hub *hub);
 enum bw_code hub_restore_changes(struct bw_hub *hub, struct hub_relay *relay,
                                  const struct bw_hub_change *changes, size_t count, struct bw_error *err);
 enum bw_code hub_apply_change(struct bw_hub *hub, struct hub_relay *relay, uint64_t group,
