@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 
 static void member_destroy(struct bw_member *member)
 {
@@ -30,7 +31,7 @@ void bw_meeting_destroy(struct bw_meeting *meeting)
         HASH_DEL(meeting->requests, request);
         bw_free(request);
     }
-    for (size_t i = 0; i < meeting->level_count; i++)
+    for (size_t i = 0; meeting->levels != NULL && i < meeting->level_count; i++)
         bw_free(meeting->levels[i]);
     bw_free(meeting->levels);
     bw_free(meeting->override_yaml);
@@ -304,6 +305,7 @@ static enum bw_code apply_join(struct bw_meeting *meeting, const struct bw_decis
 static void remove_slot(struct bw_meeting *meeting, uint32_t slot)
 {
     size_t at = slot_position(meeting, slot);
+    BW_CHECK(meeting->slots != NULL && at < meeting->slot_count);
     struct bw_member *member = meeting->slots[at];
     memmove(&meeting->slots[at], &meeting->slots[at + 1],
             (--meeting->slot_count - at) * sizeof meeting->slots[0]);

@@ -91,7 +91,7 @@ BW_MUST_USE enum bw_code bw_meeting_apply(struct bw_meeting *meeting, const stru
 struct bw_member *bw_meeting_member(const struct bw_meeting *meeting, const struct bw_id *entry);
 struct bw_member *bw_meeting_slot(const struct bw_meeting *meeting, uint32_t slot);
 const struct bw_meeting_request *bw_meeting_find_request(const struct bw_meeting *meeting,
-                                                         const struct bw_id *request);
+                                                         const struct bw_id *id);
 const struct bw_meeting_relay *bw_meeting_find_relay(const struct bw_meeting *meeting, uint32_t number);
 /* Consents still missing for the announced mode: connectors are not asked. */
 uint32_t bw_meeting_consents_missing(const struct bw_meeting *meeting);

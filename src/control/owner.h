@@ -118,7 +118,7 @@ void bw_owner_submit(struct bw_owner *owner, struct bw_op *op);
 void bw_owner_turn(struct bw_owner *owner);
 void bw_owner_row_done(struct bw_owner *owner, void *token, const struct bw_row_result *result);
 /* code BW_OK with the decisions in order (none: there is no such meeting). */
-void bw_owner_loaded(struct bw_owner *owner, const struct bw_id *meeting, enum bw_code code,
+void bw_owner_loaded(struct bw_owner *owner, const struct bw_id *id, enum bw_code code,
                      const struct bw_decision *const *decisions, size_t count);
 void bw_owner_signed(struct bw_owner *owner, enum bw_code code, const struct bw_error *error,
                      const uint8_t signature[BW_ED25519_SIGNATURE_SIZE]);

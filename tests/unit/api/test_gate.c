@@ -103,8 +103,10 @@ static unsigned check_service(struct bw_view service, const char *package)
             }
             snprintf(path, sizeof path, "/%s.%s/%s", package, name, method);
             const struct bw_api_method *row = bw_api_table_find(path);
-            if (row == NULL)
+            if (row == NULL) {
                 fail_msg("%s has no row", path);
+                return 0;
+            }
             assert_int_equal(client,
                              row->streams == BW_API_STREAMS_CLIENT || row->streams == BW_API_STREAMS_BOTH);
             assert_int_equal(server,
@@ -122,7 +124,7 @@ static void rows_stream_as_the_proto_files_say(void **state)
     unsigned methods = 0;
     for (size_t at = 0, n; at < set.len; at += n) {
         uint64_t number, value;
-        struct bw_view file, bytes;
+        struct bw_view file = {NULL, 0}, bytes = {NULL, 0};
         n = field_of(set.data + at, set.data + set.len, &number, &file, &value);
         assert_true(n > 0);
         char package[64] = "";

@@ -130,8 +130,10 @@ static const Bailiwick__V1__Admission *join(const char *meeting, const char *cou
     const Bailiwick__V1__JoinMeetingResponse *reply =
         rig_call(&rig, RIG_APP, "MeetingService/JoinMeeting", &request,
                  &bailiwick__v1__join_meeting_response__descriptor);
-    if (reply == NULL)
+    if (reply == NULL) {
         fail_msg("%s", rig.message);
+        return NULL;
+    }
     return reply->admission;
 }
 
