@@ -312,6 +312,7 @@ static void remove_slot(struct bw_meeting *meeting, uint32_t slot)
     bw_flags_count_out(&meeting->mode, &member->flags, &meeting->counts);
     meeting->connector_count -= member->flags.connector;
     relay_exit(meeting, member->relay);
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): inside uthash */
     HASH_DEL(meeting->members, member);
     member_destroy(member);
     /* With nobody left the next to come settles the scheme anew. */
