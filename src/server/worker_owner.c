@@ -73,6 +73,7 @@ static void row_done(void *context, const struct bw_store_result *result)
     case BW_STORE_STALE_POLICY:
     case BW_STORE_STALE_FACTS:
     case BW_STORE_CONTENDED:
+    case BW_STORE_LAPSED: /* the hub renews it, unless somebody has taken over */
         answer.outcome = BW_ROW_STALE;
         break;
     case BW_STORE_DUPLICATE_REQUEST:

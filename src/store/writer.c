@@ -254,8 +254,9 @@ static void refused(struct carrier *carrier, const PGresult *result)
         return;
     }
     struct bw_store_result ended = {.outcome = BW_STORE_REFUSED};
-    if (strcmp(state, "BW001") == 0)
-        ended.outcome = BW_STORE_FENCED;
+    if (strcmp(state, "BW001") ==
+        0) /* a lease that has ended may be renewed, as long as nobody has taken over */
+        ended.outcome = refused_for_good(state, result) ? BW_STORE_FENCED : BW_STORE_LAPSED;
     else if (contended)
         ended.outcome = BW_STORE_CONTENDED;
     else if (strncmp(state, "53", 2) == 0)

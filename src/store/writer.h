@@ -31,7 +31,8 @@ struct bw_store_writer;
     X(STALE_POLICY, ABORTED, "STALE_POLICY", "the tenant's policy changed meanwhile")                        \
     X(STALE_FACTS, ABORTED, "STALE_FACTS", "a relay's facts or state changed meanwhile")                     \
     X(DUPLICATE_REQUEST, ALREADY_EXISTS, "DUPLICATE_REQUEST", "this request id was used before")             \
-    X(FENCED, UNAVAILABLE, "FENCED", "this replica's lease has ended; ask another one")                      \
+    X(FENCED, UNAVAILABLE, "FENCED", "another process has taken this replica's place; ask it")               \
+    X(LAPSED, UNAVAILABLE, "LEASE_ENDED", "this replica's lease has ended and is not renewed yet")           \
     X(CONTENDED, ABORTED, "CONTENDED", "the database aborted the group repeatedly")                          \
     X(DISK_FULL, RESOURCE_EXHAUSTED, "DISK_FULL", "the database's disk is full")                             \
     X(NO_MEMORY, RESOURCE_EXHAUSTED, NULL, "out of memory")                                                  \

@@ -327,7 +327,7 @@ static void a_replica_past_its_lease_writes_nothing_until_it_renews(void **state
     struct bw_waited waited;
     MUST(bw_store_replica_renew(scene->fixture.db, &scene->fixture.replica, 0, err));
     submit(scene, &meeting, 0, &waited);
-    assert_int_equal(outcome_of(scene, &waited), BW_STORE_FENCED);
+    assert_int_equal(outcome_of(scene, &waited), BW_STORE_LAPSED);
     MUST(bw_store_replica_renew(scene->fixture.db, &scene->fixture.replica, 60000, err));
     submit(scene, &meeting, 0, &waited);
     assert_int_equal(outcome_of(scene, &waited), BW_STORE_COMMITTED);
