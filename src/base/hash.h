@@ -11,4 +11,9 @@
 
 #include <uthash.h>
 
+/* Chains of up to ten make every lookup in a large table a walk through cold memory. At six there is about
+ * one entry for each bucket; at much less, tables of a few dozen entries would grow out of proportion. */
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_BKT_CAPACITY_THRESH 6U
+
 #endif

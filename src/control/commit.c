@@ -9,10 +9,10 @@ enum { BATCH_ARENA_BYTES = 64 << 20, ATTEMPTS_MAX = 6 };
 
 struct batch *batch_create(struct bw_owner *owner, struct live *live)
 {
-    struct batch *batch = bw_calloc(1, sizeof *batch);
-    struct bw_arena *arena = bw_arena_create(BATCH_ARENA_BYTES);
-    if (batch == NULL || arena == NULL) {
-        bw_free(batch);
+    struct bw_arena *arena = owner->spare_arena_count > 0 ? owner->spare_arenas[--owner->spare_arena_count]
+                                                          : bw_arena_create(BATCH_ARENA_BYTES);
+    struct batch *batch = arena != NULL ? bw_arena_zalloc(arena, 1, sizeof *batch) : NULL;
+    if (batch == NULL) {
         bw_arena_destroy(arena);
         return NULL;
     }
@@ -29,8 +29,14 @@ void batch_release(struct batch *batch)
 {
     if (--batch->references > 0)
         return;
-    bw_arena_destroy(batch->arena);
-    bw_free(batch);
+    struct bw_owner *owner = batch->owner;
+    struct bw_arena *arena = batch->arena; /* holds the batch, too */
+    if (owner->spare_arena_count == SPARE_ARENAS) {
+        bw_arena_destroy(arena);
+        return;
+    }
+    bw_arena_reset(arena);
+    owner->spare_arenas[owner->spare_arena_count++] = arena;
 }
 
 void op_finish(struct bw_owner *owner, struct bw_op *op)
@@ -176,6 +182,7 @@ static void fail_or_retry(struct bw_owner *owner, struct batch *batch)
     }
     bw_meeting_destroy(live->meeting);
     live->meeting = NULL;
+    live->hops_view = 0;
     if (creating) {
         bw_constraints_release(live->constraints);
         live->constraints = NULL;

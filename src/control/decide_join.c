@@ -124,12 +124,75 @@ static void burst_note(struct live *live, uint32_t relay)
     }
 }
 
+static void add_hop(struct live *live, uint32_t relay, uint64_t hop_us)
+{
+    for (size_t i = 0; i < live->hops_count; i++) {
+        if (live->hops[i].relay == relay) {
+            live->hops[i].sum_us += hop_us;
+            return;
+        }
+    }
+    if (live->hops_count < BW_MEETING_RELAYS_MAX) {
+        live->hops[live->hops_count].relay = relay;
+        live->hops[live->hops_count++].sum_us = hop_us;
+    }
+}
+
 uint32_t member_region(const struct bw_snapshot *snapshot, const char *country, const char *region)
 {
     uint32_t found = region != NULL ? bw_snapshot_region(snapshot, region) : BW_NO_REGION;
     if (found == BW_NO_REGION && country != NULL && country[0] != '\0')
         found = bw_snapshot_region_of_place(snapshot, country);
     return found;
+}
+
+/* Sums up first hops over the roster, unless the sums of last time still hold. */
+static void sum_hops(struct draft *draft)
+{
+    struct live *live = draft->live;
+    const struct bw_meeting *meeting = live->meeting;
+    const struct bw_snapshot *snapshot = draft->owner->view->snapshot;
+    if (live->hops_view == draft->owner->view_number && live->hops_seq == meeting->seq)
+        return;
+    live->hops_view = draft->owner->view_number;
+    live->hops_seq = meeting->seq;
+    live->hops_count = 0;
+    for (size_t i = 0; i < meeting->slot_count; i++) {
+        const struct bw_member *member = meeting->slots[i];
+        size_t relay = bw_facts_find_number(snapshot->facts, member->relay);
+        if (relay != SIZE_MAX)
+            add_hop(live, member->relay,
+                    bw_snapshot_hop_us(snapshot, member_region(snapshot, member->country, member->region),
+                                       (uint32_t)relay));
+    }
+}
+
+static uint64_t hops_on(const struct live *live, uint32_t relay)
+{
+    for (size_t i = 0; i < live->hops_count; i++) {
+        if (live->hops[i].relay == relay)
+            return live->hops[i].sum_us;
+    }
+    return 0;
+}
+
+/* Takes those who are about to leave out of the picture. */
+static void without_leaving(const struct draft *draft, const uint32_t *leaving, struct bw_open_relay *open,
+                            size_t open_count)
+{
+    const struct bw_meeting *meeting = draft->live->meeting;
+    const struct bw_snapshot *snapshot = draft->owner->view->snapshot;
+    for (size_t i = 0; i < meeting->slot_count; i++) {
+        const struct bw_member *member = meeting->slots[i];
+        for (size_t j = 0; leaving[i] && j < open_count; j++) {
+            if (snapshot->facts->relays[open[j].relay].number != member->relay)
+                continue;
+            open[j].participants--;
+            uint64_t hop_us = bw_snapshot_hop_us(
+                snapshot, member_region(snapshot, member->country, member->region), open[j].relay);
+            open[j].hop_sum_us -= hop_us < open[j].hop_sum_us ? hop_us : open[j].hop_sum_us;
+        }
+    }
 }
 
 enum bw_code place_request(struct draft *draft, struct bw_place_request *request, const uint32_t *leaving,
@@ -154,6 +217,7 @@ enum bw_code place_request(struct draft *draft, struct bw_place_request *request
             snapshot->live[i].capacity > 0 ? (uint64_t)taken * 1000000 / snapshot->live[i].capacity : 0;
         load[i] = decided > snapshot->live[i].load_ppm ? (uint32_t)decided : snapshot->live[i].load_ppm;
     }
+    sum_hops(draft);
     size_t open_count = 0;
     for (size_t i = 0; i < meeting->relay_count; i++) {
         size_t index = bw_facts_find_number(snapshot->facts, meeting->relays[i].number);
@@ -162,21 +226,11 @@ enum bw_code place_request(struct draft *draft, struct bw_place_request *request
         struct bw_open_relay *entry = &open[open_count++];
         entry->relay = (uint32_t)index;
         entry->participants = meeting->relays[i].members;
+        entry->hop_sum_us = hops_on(live, meeting->relays[i].number);
         entry->recent_joins = burst_joins(live, meeting->relays[i].number);
     }
-    for (size_t i = 0; i < meeting->slot_count; i++) {
-        const struct bw_member *member = meeting->slots[i];
-        for (size_t j = 0; j < open_count; j++) {
-            struct bw_open_relay *entry = &open[j];
-            if (snapshot->facts->relays[entry->relay].number != member->relay)
-                continue;
-            if (leaving != NULL && leaving[i])
-                entry->participants--;
-            else
-                entry->hop_sum_us += bw_snapshot_hop_us(
-                    snapshot, member_region(snapshot, member->country, member->region), entry->relay);
-        }
-    }
+    if (leaving != NULL)
+        without_leaving(draft, leaving, open, open_count);
     size_t staying = 0;
     for (size_t j = 0; j < open_count; j++) {
         if (open[j].participants > 0)
@@ -265,7 +319,10 @@ static enum bw_code decide_mode_of_joiner(struct draft *draft, const struct bw_o
     const struct bw_mode_input input = {
         .policy = &policy,
         .counts = counted_in(meeting, flags),
-        .consents_missing = bw_meeting_consents_missing(meeting) + !connector,
+        /* Asked for only by a lowering that waits; counting them looks at everybody. */
+        .consents_missing = meeting->mode.pending == BW_MODE_PENDING_LOWER
+                                ? bw_meeting_consents_missing(meeting) + !connector
+                                : 0,
     };
     enum bw_mode_event event = connector             ? BW_MODE_INVITE_CONNECTOR
                                : flags->capable != 0 ? BW_MODE_JOIN_CAPABLE
@@ -313,8 +370,7 @@ static enum bw_code at_the_door(struct draft *draft, const struct bw_op *op, con
 }
 
 static bool admit(struct draft *draft, struct bw_op *op, const struct bw_mode_step *step,
-                  const struct bw_flags *flags, const struct bw_join *join,
-                  const struct bw_decision_trace *trace)
+                  const struct bw_flags *flags, const struct bw_join *join)
 {
     struct bw_owner *owner = draft->owner;
     struct live *live = draft->live;
@@ -337,9 +393,8 @@ static bool admit(struct draft *draft, struct bw_op *op, const struct bw_mode_st
     bw_flags_to_decision(flags, decision->slot, recorded);
     decision->flags = recorded;
     decision->flag_count = 1;
-    decision->relays_considered = (uint32_t)trace->relay_count;
-    for (size_t i = 0; i < trace->relay_count; i++)
-        decision->relays_allowed += trace->reasons[i] == 0;
+    decision->relays_considered = (uint32_t)facts->relay_count;
+    decision->relays_allowed = join->allowed;
     decision->score = (struct bw_decision_score){
         .pair_us = join->score.pair_us,
         .access_us = join->score.access_us,
@@ -348,10 +403,14 @@ static bool admit(struct draft *draft, struct bw_op *op, const struct bw_mode_st
         .moved_us = join->score.moved_us,
         .total_us = join->score.total_us,
     };
-    if (trace->has_runner_up && trace->runner_up < facts->relay_count)
-        decision->runner_up = facts->relays[trace->runner_up].number;
+    if (join->runner_up != BW_NO_RELAY)
+        decision->runner_up = facts->relays[join->runner_up].number;
     burst_note(live, number);
-    draft_add(draft, decision, op);
+    bool known = live->hops_seq == live->meeting->seq;
+    if (draft_add(draft, decision, op) && known) {
+        add_hop(live, number, join->hop_us);
+        live->hops_seq = live->meeting->seq;
+    }
     return true;
 }
 
@@ -386,14 +445,9 @@ bool decide_join(struct draft *draft, struct bw_op *op)
         .current = BW_NO_RELAY,
     };
     struct bw_join join;
-    struct bw_decision_trace *trace = bw_arena_zalloc(arena, 1, sizeof *trace);
     for (;;) {
-        if (trace == NULL) {
-            bw_fail_memory(&op->error);
-            return true;
-        }
         if (place_request(draft, &request, NULL, &op->error) != BW_OK ||
-            bw_place_join(&request, &joiner, arena, &join, trace, &op->error) != BW_OK)
+            bw_place_join(&request, &joiner, arena, &join, NULL, &op->error) != BW_OK)
             return true;
         if (!join.placed)
             break;
@@ -402,12 +456,16 @@ bool decide_join(struct draft *draft, struct bw_op *op)
         /* Another worker may have taken the last slot since the book was read: look again. */
         if (!bw_book_take(owner->config.book, number))
             continue;
-        bool settled = admit(draft, op, &step, &flags, &join, trace);
+        bool settled = admit(draft, op, &step, &flags, &join);
         if (draft->broken)
             bw_book_give(owner->config.book, number);
         return settled;
     }
-    if (may_wait(draft, op, &join, trace))
+    /* Only a refusal has to say what was wrong with each relay. */
+    struct bw_decision_trace trace;
+    if (bw_place_join(&request, &joiner, arena, &join, &trace, &op->error) != BW_OK)
+        return true;
+    if (may_wait(draft, op, &join, &trace))
         return false;
-    return refuse_no_relay(draft, op, &join, trace);
+    return refuse_no_relay(draft, op, &join, &trace);
 }

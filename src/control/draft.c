@@ -215,6 +215,22 @@ static bool broken(struct draft *draft)
     return false;
 }
 
+/* No decision has more effects than this. A join into a large meeting must not pay for the roster. */
+static size_t effects_most(const struct bw_meeting *meeting, const struct bw_decision *decision,
+                           bool all_slots)
+{
+    size_t fresh = decision->move_count < BW_MEETING_RELAYS_MAX ? decision->move_count : BW_MEETING_RELAYS_MAX;
+    size_t before = meeting->relay_count, after = before + fresh + 1;
+    size_t slots = 2 * decision->move_count + 1;
+    if (all_slots || decision->kind == BW_DECISION_ENDED)
+        slots += meeting->slot_count + 1;
+    bool placed = decision->kind == BW_DECISION_JOINED || decision->kind == BW_DECISION_CONNECTOR_INVITED;
+    if (placed && bw_meeting_find_relay(meeting, decision->relay) != NULL)
+        return slots;
+    /* Each pair twice, once for either end. */
+    return slots + (placed ? 2 * before : after * after + before * before);
+}
+
 bool draft_add(struct draft *draft, struct bw_decision *decision, struct bw_op *op)
 {
     struct change *change = change_of(decision);
@@ -228,16 +244,13 @@ bool draft_add(struct draft *draft, struct bw_decision *decision, struct bw_op *
         struct bw_meeting *meeting = live->meeting;
         size_t relays_before = meeting->relay_count;
         const uint32_t *before = relay_numbers(meeting, arena);
-        size_t most =
-            2 * (meeting->slot_count + 1 + decision->move_count) +
-            2 * (relays_before + decision->move_count + 1) * (relays_before + decision->move_count + 1);
-        struct effects effects = {.cap = most};
-        effects.items = bw_arena_zalloc(arena, most, sizeof *effects.items);
-        if (before == NULL || effects.items == NULL || !account(change, meeting, arena))
-            return broken(draft);
         bool all_slots = decision->mode != meeting->mode.mode ||
                          decision->mode_epoch != meeting->mode.epoch ||
                          decision->meeting_epoch != meeting->meeting_epoch;
+        struct effects effects = {.cap = effects_most(meeting, decision, all_slots)};
+        effects.items = bw_arena_zalloc(arena, effects.cap, sizeof *effects.items);
+        if (before == NULL || effects.items == NULL || !account(change, meeting, arena))
+            return broken(draft);
         effects_before(&effects, meeting, decision);
         struct bw_error err;
         if (bw_meeting_apply(meeting, decision, &err) != BW_OK)

@@ -104,11 +104,22 @@ void bw_owner_destroy(struct bw_owner *owner)
     HASH_ITER(hh, owner->lives, live, next)
     {
         give_up(owner, &live->queue);
-        if (live->batch != NULL) {
+        if (live->batch != NULL)
             give_up(owner, &live->batch->ops);
+        live_end_watches(live);
+    }
+}
+
+void bw_owner_destroy(struct bw_owner *owner)
+{
+    if (owner == NULL)
+        return;
+    bw_owner_close(owner);
+    struct live *live, *next;
+    HASH_ITER(hh, owner->lives, live, next)
+    {
+        if (live->batch != NULL)
             bw_arena_destroy(live->batch->arena);
-            bw_free(live->batch);
-        }
         HASH_DEL(owner->lives, live);
         live_destroy(live);
     }
@@ -119,6 +130,8 @@ void bw_owner_destroy(struct bw_owner *owner)
         bw_policy_set_release(policy->set);
         bw_free(policy);
     }
+    while (owner->spare_arena_count > 0)
+        bw_arena_destroy(owner->spare_arenas[--owner->spare_arena_count]);
     bw_fleet_view_release(owner->view);
     bw_grant_batch_destroy(owner->grants);
     bw_grant_batch_destroy(owner->signing);

@@ -4,6 +4,8 @@
 
 #include "control/owner.h"
 
+enum { SPARE_ARENAS = 64 };
+
 /* Operations in order of arrival. */
 struct op_queue {
     struct bw_op *first, **end;
@@ -46,6 +48,16 @@ struct live {
     } burst[BW_MEETING_RELAYS_MAX];
     size_t burst_count;
 
+    /* First hops of those on each relay, summed up so that a join need not look at the whole roster. They are
+     * of one fleet view (0: none are known) and of the meeting as of one seq. */
+    uint64_t hops_view;
+    uint32_t hops_seq;
+    struct {
+        uint32_t relay;
+        uint64_t sum_us;
+    } hops[BW_MEETING_RELAYS_MAX];
+    size_t hops_count;
+
     struct bw_watch *watches;
     uint32_t told_seq; /* of the newest decision that they know */
     UT_hash_handle hh; /* by id */
@@ -87,6 +99,7 @@ struct bw_owner {
     const char *cell_name;
     struct bw_id cell_id;
     struct bw_fleet_view *view;
+    uint64_t view_number; /* rises with each view */
     struct tenant_policy *policies;
     struct live *lives;
     struct live *ready_first, **ready_end;
@@ -97,6 +110,9 @@ struct bw_owner {
     uint8_t key_id[BW_GRANT_KEY_ID_SIZE];
     struct bw_grant_batch *grants, *signing; /* collecting; at the signer */
     struct op_queue granted, at_signer;
+
+    struct bw_arena *spare_arenas[SPARE_ARENAS]; /* of batches that are over */
+    size_t spare_arena_count;
 
     struct op_queue waiting; /* onNoRelay: wait, or for escrow */
     struct bw_owner_counts counts;

@@ -52,6 +52,7 @@ void bw_owner_set_view(struct bw_owner *owner, struct bw_fleet_view *view)
 {
     struct bw_fleet_view *before = owner->view;
     owner->view = bw_fleet_view_retain(view);
+    owner->view_number++;
     if (fleet_changed(before, view))
         recheck_all(owner, NULL);
     bw_fleet_view_release(before);

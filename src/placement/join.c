@@ -121,11 +121,12 @@ static bool better(const struct option *a, const struct option *b)
     return a->key > b->key;
 }
 
-/* The best and the next best; returns how many of the two there are. */
-static int choose(const struct bw_place_request *request, const struct bw_participant *joiner,
-                  const struct meeting *meeting, const struct bw_bitset *candidates, struct option best[2])
+/* The best and the next best of those that will do; returns how many will. */
+static uint32_t choose(const struct bw_place_request *request, const struct bw_participant *joiner,
+                       const struct meeting *meeting, const struct bw_bitset *candidates,
+                       struct option best[2])
 {
-    int found = 0;
+    uint32_t found = 0;
     bool may_open = meeting->count < bw_filter_weights(request)->relays_max;
     for (size_t r = bw_bitset_next(candidates, 0); r < request->snapshot->relay_count;
          r = bw_bitset_next(candidates, r + 1)) {
@@ -138,11 +139,10 @@ static int choose(const struct bw_place_request *request, const struct bw_partic
         if (found == 0 || better(&option, &best[0])) {
             best[1] = best[0];
             best[0] = option;
-            found = found < 2 ? found + 1 : 2;
         } else if (found == 1 || better(&option, &best[1])) {
             best[1] = option;
-            found = 2;
         }
+        found++;
     }
     return found;
 }
@@ -178,7 +178,8 @@ enum bw_code bw_place_join(const struct bw_place_request *request, const struct 
         if (code != BW_OK)
             return code;
     }
-    struct bw_join answer = {.relay = BW_NO_RELAY, .clause = {.level = BW_LEVEL_PLATFORM}};
+    struct bw_join answer = {
+        .relay = BW_NO_RELAY, .runner_up = BW_NO_RELAY, .clause = {.level = BW_LEVEL_PLATFORM}};
     answer.refused = bw_place_door(request, joiner, &answer.clause);
     if (answer.refused == 0) {
         struct bw_bitset candidates;
@@ -189,12 +190,14 @@ enum bw_code bw_place_join(const struct bw_place_request *request, const struct 
         bw_filter_candidates(request, joiner, &candidates);
         keep_linkable(request, &meeting, &candidates);
         struct option best[2];
-        int found = choose(request, joiner, &meeting, &candidates, best);
+        uint32_t found = choose(request, joiner, &meeting, &candidates, best);
         if (found > 0) {
             answer.placed = true;
             answer.relay = best[0].relay;
             answer.opens = !best[0].stays;
             answer.hop_us = best[0].hop_us;
+            answer.allowed = found;
+            answer.runner_up = found > 1 ? best[1].relay : BW_NO_RELAY;
             answer.score = bw_score_of(&best[0].tally, bw_filter_weights(request));
         } else {
             answer.refused = refusal(request, joiner, arena, trace != NULL ? &made : NULL, err, &code);

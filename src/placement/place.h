@@ -108,7 +108,9 @@ struct bw_join {
     bool opens;     /* the relay is new to the meeting: links to every open relay are needed */
     uint32_t relay; /* BW_NO_RELAY when refused */
     uint32_t hop_us;
-    uint32_t refused; /* the participant's reasons when not placed; never 0 then */
+    uint32_t allowed;   /* how many relays would have done, this one among them; 0 when refused */
+    uint32_t runner_up; /* the next best; BW_NO_RELAY: there was none */
+    uint32_t refused;   /* the participant's reasons when not placed; never 0 then */
     struct bw_clause
         clause; /* for ENTRY_COUNTRY and CONNECTOR_FORBIDDEN: the rule; level PLATFORM otherwise */
     struct bw_score score;

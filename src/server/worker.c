@@ -91,6 +91,7 @@ enum bw_code bw_worker_create(struct bw_daemon *daemon, unsigned index, struct b
         return bw_fail_memory(err);
     worker->daemon = daemon;
     worker->index = index;
+    worker->random_at = sizeof worker->random;
     worker->geo = daemon->geo != NULL ? bw_geo_ref(daemon->geo) : NULL;
     bw_task_init(&worker->turn, bw_worker_owner_turn, worker);
     bw_task_init(&worker->flush, bw_worker_flush_group, worker);

@@ -1,4 +1,6 @@
 /* What the meeting owner needs of its worker: the database's writer, the signer, the hub, the clock. */
+#include <string.h>
+
 #include "api/api.h"
 #include "base/alloc.h"
 #include "runtime/clock.h"
@@ -21,10 +23,20 @@ static uint64_t mono_ms(void *context)
     return bw_clock_mono_ms();
 }
 
+/* The owner makes ids of these and no keys. */
 static void random_bytes(void *context, void *out, size_t n)
 {
-    (void)context;
-    bw_random_bytes(out, n);
+    struct bw_worker *worker = context;
+    if (n > sizeof worker->random) {
+        bw_random_bytes(out, n);
+        return;
+    }
+    if (n > sizeof worker->random - worker->random_at) {
+        bw_random_bytes(worker->random, sizeof worker->random);
+        worker->random_at = 0;
+    }
+    memcpy(out, worker->random + worker->random_at, n);
+    worker->random_at += n;
 }
 
 void bw_worker_owner_turn(void *context)

@@ -32,6 +32,10 @@ struct bw_worker {
     uint64_t group;
     struct bw_hub_change *changes;
     size_t change_count, change_cap;
+
+    /* Random bytes for ids, fetched from the kernel many at a time; those from random_at on are unused. */
+    uint8_t random[1024];
+    size_t random_at;
 };
 
 /* worker_owner.c: the owner with its ports; its tasks are the worker's */
