@@ -19,13 +19,12 @@ import time
 import uuid
 
 import stack
+from participant import Participant, complete
 from stack import Problem, Refused, Stack, wait_for
 
 HOSPITAL, UNIVERSITY, COMPANY = "chu-lyon", "uni-example", "acme-europe"
 POLICIES = os.path.join(stack.ROOT, "policies")
 WIDTH = 100
-# Long enough for every participant to be admitted before the first of them sends.
-START_AFTER_MS = 1200
 DATAGRAMS = 150
 
 
@@ -61,35 +60,6 @@ class Terminal:
         print(f"   {self.green}✓{self.off} {what}")
 
 
-class Participant:
-    """A process that holds a grant and sends datagrams through its relay."""
-
-    def __init__(self, demo, admission, *options, count=DATAGRAMS):
-        self.slot, self.relay = admission["slot"], admission["relay"]
-        line = [demo.cell.program("bailiwick-endpoint"), "--json", "--count", str(count), "--rate", "100", "--linger", "1500",
-                "--start-after", str(START_AFTER_MS), *options]
-        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        demo.participants.append(self.process)
-        self.process.stdin.write(json.dumps(admission))
-        self.process.stdin.close()
-
-    def result(self, seconds=20):
-        """What it says of itself once it has ended; its exit status as "exit"."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        out, err = self.process.stdout.read(), self.process.stderr.read()
-        if not out.strip():
-            raise Problem(f"a participant process said nothing: {err.strip()}")
-        return dict(json.loads(out), exit=self.process.returncode)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        return self.result(5)
-
-
 class Watch:
     """`meeting watch` beside the story; events as they come."""
 
@@ -97,7 +67,7 @@ class Watch:
         line = [demo.cell.program("bailiwick"), "--context", f"{tenant}-app", "-o", "json", "meeting", "watch", meeting]
         self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                         text=True, env=demo.cell.environment())
-        demo.participants.append(self.process)
+        demo.others.append(self.process)
         self.events, self.begun = [], time.monotonic()
         threading.Thread(target=self.read, daemon=True).start()
         wait_for("the watch to begin", lambda: self.of("state"), 5)
@@ -117,7 +87,7 @@ class Watch:
 class Demo:
     def __init__(self, cell, terminal):
         self.cell, self.t = cell, terminal
-        self.participants = []  # processes besides the stack's
+        self.others = []  # processes besides the stack's and the participants
 
     # ---- asking ----
 
@@ -232,18 +202,14 @@ class Demo:
 
     def exchange(self, admissions):
         """Everybody sends to everybody; results by slot."""
-        people = [Participant(self, admission) for admission in admissions]
+        people = [Participant(self.cell, admission, count=DATAGRAMS) for admission in admissions]
         results = {one.slot: one.result() for one in people}
         self.t.tell("  participant  relay  sent  received, by sender")
         for one in people:
-            heard = {sender["slot"]: sender for sender in results[one.slot]["senders"]}
             self.t.tell(f"  {one.slot:11}  {one.relay:5}  {results[one.slot]['sent']:4}  " +
-                        ", ".join(f"{slot}: {sender['received']}" for slot, sender in sorted(heard.items())))
-        everything = all(result["sent"] == DATAGRAMS and result["exit"] == 0 and
-                         {sender["slot"]: sender["received"] for sender in result["senders"]} ==
-                         {other: DATAGRAMS for other in results if other != slot} for slot, result in results.items())
+                        ", ".join(f"{slot}: {count}" for slot, count in sorted(results[one.slot]["heard"].items())))
         self.t.check(f"each of {len(people)} processes sent {DATAGRAMS} datagrams and got all of everybody else's, unchanged",
-                     everything and not any(result["corrupt"] for result in results.values()), results)
+                     complete(results, DATAGRAMS), results)
 
     def media(self):
         self.t.chapter("Datagrams, through par1 and nowhere else")
@@ -258,7 +224,7 @@ class Demo:
     def wrong_relay(self):
         self.t.chapter("A grant is for one relay")
         admission = dict(self.people[0], mediaAddress=f"127.0.0.1:{self.cell.state['ports']['ash1']}", relay="ash1")
-        result = Participant(self, admission).result()
+        result = Participant(self.cell, admission).result()
         self.t.tell(f"  shown to ash1 instead of par1: {result['outcome']}, {result.get('reason')}: {result.get('text')}")
         self.t.check("the relay in Ashburn refuses it", result["outcome"] == "refused" and result["received"] == 0, result)
 
@@ -291,9 +257,9 @@ class Demo:
         decoder = subprocess.Popen([*ffmpeg, "-protocol_whitelist", "file,udp,rtp", "-i", description, "-t", "3", "-f", "null",
                                     "-progress", "pipe:1", "-"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
-        self.participants.append(decoder)
-        listener = Participant(self, receiver, "--rtp-out", f"127.0.0.1:{out}", "--linger", "30000", count=0)
-        speaker = Participant(self, sender, "--rtp-in", f"127.0.0.1:{into}", "--linger", "1500")
+        self.others.append(decoder)
+        listener = Participant(self.cell, receiver, "--rtp-out", f"127.0.0.1:{out}", "--linger", "30000", count=0)
+        speaker = Participant(self.cell, sender, "--rtp-in", f"127.0.0.1:{into}", "--linger", "1500")
         time.sleep(0.5)
         encoder = subprocess.run([*ffmpeg, "-re", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=25", "-t", "5", "-c:v", "libvpx",
                                   "-deadline", "realtime", "-b:v", "300k", "-g", "25", "-f", "rtp",
@@ -430,7 +396,8 @@ class Demo:
         self.crash()
 
     def clean_up(self):
-        for process in self.participants:
+        Participant.end_all()
+        for process in self.others:
             if process.poll() is None:
                 process.kill()
                 process.wait()

@@ -9,6 +9,7 @@ import uuid
 
 sys.path.insert(0, os.path.join(os.environ["BW_SOURCE_DIR"], "scripts"))
 import stack  # noqa: E402 (found through the line above)
+from participant import Participant  # noqa: E402
 
 Stack, Problem, Refused, wait_for = stack.Stack, stack.Problem, stack.Refused, stack.wait_for
 UNIVERSITY, HOSPITAL, COMPANY = "uni-example", "chu-lyon", "acme-europe"
@@ -83,5 +84,6 @@ def run(module, relays=stack.RELAYS):
     finally:
         if failed:
             print(f"-- the end of bailiwickd's log --\n{cell.log_tail('bailiwickd', 30)}", flush=True)
+        Participant.end_all()
         cell.down()
     return 1 if failed else 0
