@@ -4,7 +4,7 @@
 
 #include "control/owner.h"
 
-enum { SPARE_ARENAS = 64 };
+enum { SPARE_ARENAS = 512 };
 
 /* Operations in order of arrival. */
 struct op_queue {
@@ -105,6 +105,7 @@ struct bw_owner {
     struct live *ready_first, **ready_end;
     struct live *delayed;
     bool woken;
+    bool closed;
 
     bool has_key;
     uint8_t key_id[BW_GRANT_KEY_ID_SIZE];

@@ -133,7 +133,7 @@ static const char *program(void)
     return path;
 }
 
-static pid_t start(const struct bench_cell *cell, const char *const *argv)
+static pid_t spawn(const struct bench_cell *cell, const char *file, const char *const *argv)
 {
     char log[BENCH_PATH];
     snprintf(log, sizeof log, "%s/log", cell->directory);
@@ -148,12 +148,22 @@ static pid_t start(const struct bench_cell *cell, const char *const *argv)
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     pid_t pid;
-    int code = posix_spawn(&pid, program(), &actions, &attributes, (char *const *)argv, environ);
+    int code = posix_spawnp(&pid, file, &actions, &attributes, (char *const *)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (code != 0)
-        die("%s: %s", program(), strerror(code));
+        die("%s: %s", file, strerror(code));
     return pid;
+}
+
+pid_t bench_cell_spawn(const struct bench_cell *cell, const char *const *argv)
+{
+    return spawn(cell, argv[0], argv);
+}
+
+static pid_t start(const struct bench_cell *cell, const char *const *argv)
+{
+    return spawn(cell, program(), argv);
 }
 
 static void run(const struct bench_cell *cell, const char *const *argv)
@@ -163,7 +173,7 @@ static void run(const struct bench_cell *cell, const char *const *argv)
         die("bailiwickd %s failed", argv[1]);
 }
 
-static unsigned free_port(void)
+unsigned bench_free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
@@ -206,7 +216,7 @@ static const char policy[] = "apiVersion: bailiwick/v1\n"
 static void configure(struct bench_cell *cell, unsigned workers)
 {
     char text[2048];
-    unsigned port = free_port();
+    unsigned port = bench_free_port();
     snprintf(cell->endpoint, sizeof cell->endpoint, "127.0.0.1:%u", port);
     snprintf(text, sizeof text,
              "apiVersion: bailiwick/v1\n"
@@ -495,7 +505,7 @@ struct bw_id bench_new_id(void)
     return bw_id_v4(random);
 }
 
-static double cpu_of(pid_t pid)
+double bench_cpu_s(pid_t pid)
 {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -517,11 +527,11 @@ double bench_cell_cpu_s(const struct bench_cell *cell)
 {
     char path[128];
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)cell->daemon, (int)cell->daemon);
-    double sum = cpu_of(cell->daemon);
+    double sum = bench_cpu_s(cell->daemon);
     FILE *file = fopen(path, "re");
     int child;
     while (file != NULL && fscanf(file, "%d", &child) == 1)
-        sum += cpu_of(child);
+        sum += bench_cpu_s(child);
     if (file != NULL)
         fclose(file);
     return sum;

@@ -39,6 +39,12 @@ const ProtobufCMessage *bench_cell_call(struct bw_grpc_sync *sync, const char *p
                                         const ProtobufCMessage *request,
                                         const ProtobufCMessageDescriptor *reply, struct bw_arena *arena);
 
+/* Starts a program beside the cell, its output in the cell's log; the caller ends it. */
+pid_t bench_cell_spawn(const struct bench_cell *cell, const char *const *argv);
+/* A TCP port of the loopback that is free now. */
+unsigned bench_free_port(void);
+/* CPU time of a process so far. */
+double bench_cpu_s(pid_t pid);
 /* CPU time of the daemon and its children so far. */
 double bench_cell_cpu_s(const struct bench_cell *cell);
 
