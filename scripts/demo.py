@@ -406,8 +406,7 @@ class Demo:
 
 def main():
     terminal = Terminal()
-    home = sys.argv[1] if len(sys.argv) > 1 else os.path.join(stack.ROOT, ".bailiwick")
-    programs = os.environ.get("BW_PROGRAMS") or os.path.join(stack.ROOT, "build/release/bin")
+    home, programs = stack.home_and_programs()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     lock, demo = None, None
     try:

@@ -63,7 +63,9 @@ def start_time(pid):
 def free_ports(kind, count):
     """Ports of loopback that nobody listens on now; held together, so that they differ."""
     held, ports = [], []
-    candidates = random.sample(PORTS, len(PORTS))
+    # Two of us that run side by side look at different places, by the process id, before they look everywhere.
+    own = PORTS[os.getpid() % 100 * 100:][:100]
+    candidates = random.sample(PORTS, len(PORTS)) + random.sample(own, len(own))
     try:
         while len(ports) < count and candidates:
             port = candidates.pop()
@@ -417,7 +419,7 @@ def one_at_a_time(folder):
 
 def how_to_talk(stack):
     """What `up` prints: lines to copy."""
-    program = os.path.relpath(stack.program("bailiwick"))
+    program = stack.program("bailiwick").removeprefix(os.getcwd() + "/")
     return f"""
 The cell serves gRPC on 127.0.0.1:{stack.state['ports']['grpc']}, /healthz, /readyz and /metrics on http://127.0.0.1:{stack.state['ports']['http']}.
 
@@ -432,12 +434,18 @@ Logs, configurations and keys are in {stack.folder}. ./dev down ends and removes
 """
 
 
+def home_and_programs():
+    """Where stacks are kept, and what they run; the tests say otherwise."""
+    return (os.environ.get("BW_STACKS") or os.path.join(ROOT, ".bailiwick"),
+            os.environ.get("BW_PROGRAMS") or os.path.join(ROOT, "build/release/bin"))
+
+
 def main(verb):
-    home = os.path.join(ROOT, ".bailiwick")
-    programs = os.path.join(ROOT, "build/release/bin")
-    lock = one_at_a_time(home)
-    stack = Stack(os.path.join(home, "up"), programs, detach=True)
+    home, programs = home_and_programs()
+    lock = None
     try:
+        lock = one_at_a_time(home)
+        stack = Stack(os.path.join(home, "up"), programs, detach=True)
         if verb == "up":
             before = stack.running()
             stack.up(say=lambda words: print(f"./dev up: {words}", file=sys.stderr, flush=True))
@@ -452,7 +460,8 @@ def main(verb):
         print(f"./dev {verb}: {problem}", file=sys.stderr)
         return 1
     finally:
-        lock.close()
+        if lock is not None:
+            lock.close()
     return 0
 
 

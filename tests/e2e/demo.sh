@@ -2,8 +2,8 @@
 # The demo, with the programs of this build and a folder and ports of its own: it must end by itself with status 0,
 # have shown what it promises, and leave nothing behind.
 status=0
-BW_ROOT=$BW_SOURCE_DIR BW_PROGRAMS=$BW_BUILD_DIR/bin /usr/bin/python3 -B "$BW_SOURCE_DIR/scripts/demo.py" "$TMPDIR/home" \
-    >out.txt 2>&1 || status=$?
+BW_ROOT=$BW_SOURCE_DIR BW_PROGRAMS=$BW_BUILD_DIR/bin BW_STACKS=$TMPDIR/home \
+    /usr/bin/python3 -B "$BW_SOURCE_DIR/scripts/demo.py" >out.txt 2>&1 || status=$?
 failed=0
 check() { # NAME CONDITION...
     local name=$1
