@@ -21,7 +21,10 @@ none_runs() {
     local pid
     for pid in "$@"; do
         # whom nobody has collected yet has ended all the same
-        grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" && return 1
+        grep -qs '^State:[[:space:]]*[RSDTtIPK]' "/proc/$pid/status" && {
+            echo "$pid still runs: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+            return 1
+        }
     done
     return 0
 }
