@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """kill -9 while people join. What was acknowledged is there afterwards, once; what was not is decided by a retry
 under the same request id."""
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -118,6 +120,21 @@ def check_no_acknowledged_join_is_lost_when_both_are_killed(cell):
         cell.postgres("start")
         cell.start_daemon()
         joiners.wait_for(40)
+    compare(cell, joiners)
+
+
+def check_nobody_is_lost_when_the_daemon_is_asked_to_end_while_it_is_watched(cell):
+    with joiners_of(cell) as joiners:
+        watched = subprocess.Popen([cell.program("bailiwick"), "--context", f"{harness.UNIVERSITY}-app", "-o", "json", "meeting",
+                                    "watch", joiners.meetings[0]], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, env=cell.environment())
+        joiners.wait_for(40)
+        cell.kill("bailiwickd", signal.SIGTERM)
+        cell.start_daemon()
+        joiners.wait_for(40)
+        watched.kill()
+        watched.wait()
+    cell.await_relays()
     compare(cell, joiners)
 
 
