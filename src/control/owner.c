@@ -84,19 +84,22 @@ static void live_destroy(struct live *live)
     bw_free(live);
 }
 
+static void refuse_stopping(struct bw_owner *owner, struct bw_op *op)
+{
+    bw_fail(&op->error, BW_UNAVAILABLE, "SHUTTING_DOWN", "this replica is stopping; ask another one");
+    op_finish(owner, op);
+}
+
 static void give_up(struct bw_owner *owner, struct op_queue *queue)
 {
     struct bw_op *op;
-    while ((op = op_queue_pop(queue)) != NULL) {
-        bw_fail(&op->error, BW_UNAVAILABLE, "SHUTTING_DOWN", "this replica is stopping; ask another one");
-        op_finish(owner, op);
-    }
+    while ((op = op_queue_pop(queue)) != NULL)
+        refuse_stopping(owner, op);
 }
 
-void bw_owner_destroy(struct bw_owner *owner)
+void bw_owner_close(struct bw_owner *owner)
 {
-    if (owner == NULL)
-        return;
+    owner->closed = true;
     give_up(owner, &owner->waiting);
     give_up(owner, &owner->granted);
     give_up(owner, &owner->at_signer);
@@ -212,6 +215,10 @@ const struct bw_fleet_view *bw_owner_view(const struct bw_owner *owner)
 
 void bw_owner_submit(struct bw_owner *owner, struct bw_op *op)
 {
+    if (owner->closed) {
+        refuse_stopping(owner, op);
+        return;
+    }
     struct live *live = live_find(owner, &op->meeting);
     if (live == NULL && op->kind == BW_OP_CREATE)
         live = live_create(owner, &op->meeting);

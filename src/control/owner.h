@@ -109,7 +109,10 @@ struct bw_owner_config {
 
 BW_MUST_USE enum bw_code bw_owner_create(const struct bw_owner_config *config, struct bw_owner **out,
                                          struct bw_error *err);
-/* Operations still here are answered UNAVAILABLE. NULL is allowed. */
+/* The owner stops: operations still here, and those that still come, are answered UNAVAILABLE, and watches
+ * end. To be called while everybody who is told of that is still there. */
+void bw_owner_close(struct bw_owner *owner);
+/* Closes it, too. NULL is allowed. */
 void bw_owner_destroy(struct bw_owner *owner);
 
 void bw_owner_submit(struct bw_owner *owner, struct bw_op *op);

@@ -66,6 +66,14 @@ void bw_mailbox_destroy(struct bw_mailbox *mailbox)
     uv_close((uv_handle_t *)&mailbox->wake, on_closed);
 }
 
+bool bw_mailbox_deliver(struct bw_mailbox *mailbox)
+{
+    if (atomic_load_explicit(&mailbox->newest, memory_order_relaxed) == NULL)
+        return false;
+    deliver_all(mailbox);
+    return true;
+}
+
 void bw_mailbox_post(struct bw_mailbox *mailbox, struct bw_mail *mail)
 {
     struct bw_mail *head = atomic_load_explicit(&mailbox->newest, memory_order_relaxed);

@@ -2,6 +2,8 @@
 #ifndef BW_RUNTIME_MAILBOX_H
 #define BW_RUNTIME_MAILBOX_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 #include "runtime/loop.h"
 
@@ -18,6 +20,8 @@ struct bw_mail {
 struct bw_mailbox *bw_mailbox_create(struct bw_loop *loop, struct bw_error *err);
 /* Loop's thread; nobody posts any more. Delivers what is still there. NULL is allowed. */
 void bw_mailbox_destroy(struct bw_mailbox *mailbox);
+/* For a loop that does not run any more: delivers what is there now. False when there was nothing. */
+bool bw_mailbox_deliver(struct bw_mailbox *mailbox);
 /* Threads: any. Never fails, never blocks. */
 void bw_mailbox_post(struct bw_mailbox *mailbox, struct bw_mail *mail);
 

@@ -187,8 +187,8 @@ static enum bw_code create_parts(struct life *life, struct bw_error *err)
     if (config->geo_database != NULL && bw_geo_open(config->geo_database, &daemon->geo, err) != BW_OK)
         return err->code;
     daemon->book = bw_book_create();
-    daemon->worker_count = config->workers != 0 ? config->workers : bw_thread_cpus();
-    daemon->workers = bw_calloc(daemon->worker_count, sizeof(struct bw_worker *));
+    unsigned workers = config->workers != 0 ? config->workers : bw_thread_cpus();
+    daemon->workers = bw_calloc(workers, sizeof(struct bw_worker *));
     if (daemon->book == NULL || daemon->workers == NULL)
         return bw_fail_memory(err);
     enum bw_code code = bw_desk_start(config->conninfo, "bw-desk", &daemon->desk, err);
@@ -196,8 +196,10 @@ static enum bw_code create_parts(struct life *life, struct bw_error *err)
         code = bw_desk_start(config->conninfo, "bw-lease", &daemon->lease_desk, err);
     if (code == BW_OK)
         code = bw_hub_create(daemon, &daemon->hub, err);
-    for (unsigned i = 0; code == BW_OK && i < daemon->worker_count; i++)
+    for (unsigned i = 0; code == BW_OK && i < workers; i++) {
         code = bw_worker_create(daemon, i, &daemon->workers[i], err);
+        daemon->worker_count += code == BW_OK;
+    }
     return code;
 }
 
@@ -301,6 +303,30 @@ static enum bw_code start(struct life *life, struct bw_error *err)
 
 /* ---- the end ---- */
 
+/* Threads have ended; what they had still sent each other arrives here. */
+static void settle(struct bw_daemon *daemon)
+{
+    bool any = daemon->worker_count > 0;
+    while (any) {
+        any = daemon->hub != NULL && bw_mailbox_deliver(bw_hub_mailbox(daemon->hub));
+        for (unsigned i = 0; i < daemon->worker_count; i++)
+            any = bw_worker_deliver(daemon->workers[i]) || any;
+    }
+}
+
+/* Every call that is still open is answered, across workers, before anything of them goes. */
+static void end_workers(struct bw_daemon *daemon)
+{
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        bw_worker_close(daemon->workers[i]);
+    settle(daemon);
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        bw_worker_hang_up(daemon->workers[i]);
+    settle(daemon);
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        bw_worker_destroy(daemon->workers[i]);
+}
+
 static void stop(struct life *life, bool orderly)
 {
     struct bw_daemon *daemon = &life->daemon;
@@ -308,21 +334,17 @@ static void stop(struct life *life, bool orderly)
     atomic_store(&daemon->serving, false);
     if (daemon->hub != NULL && orderly)
         bw_hub_say_goodbye(daemon->hub);
-    for (unsigned i = 0; daemon->workers != NULL && i < daemon->worker_count; i++) {
-        if (daemon->workers[i] != NULL)
-            bw_worker_drain(daemon->workers[i], orderly ? daemon->config->drain_ms : 0);
-    }
-    for (unsigned i = 0; daemon->workers != NULL && i < daemon->worker_count; i++) {
-        if (daemon->workers[i] != NULL)
-            bw_worker_join(daemon->workers[i]);
-    }
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        bw_worker_drain(daemon->workers[i], orderly ? daemon->config->drain_ms : 0);
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        bw_worker_join(daemon->workers[i]);
     bw_http_destroy(life->http);
     bw_hub_stop(daemon->hub);
     bw_desk_stop(daemon->desk);
     bw_desk_stop(daemon->lease_desk);
+    daemon->desk = daemon->lease_desk = NULL;
     bw_signer_child_destroy(life->signer_child);
-    for (unsigned i = 0; daemon->workers != NULL && i < daemon->worker_count; i++)
-        bw_worker_destroy(daemon->workers[i]);
+    end_workers(daemon);
     bw_hub_destroy(daemon->hub);
     bw_signer_client_destroy(life->signer);
     bw_signal_destroy(life->term);

@@ -223,6 +223,7 @@ void bw_hub_stop(struct bw_hub *hub)
     bw_loop_stop(hub->loop);
     bw_thread_join(hub->thread);
     hub->thread = NULL;
+    hub->stopping = hub->stopped = true;
 }
 
 /* ---- before start ---- */

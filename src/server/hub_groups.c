@@ -479,7 +479,7 @@ static void poll_done(struct bw_mail *mail)
 
 void hub_poll(struct bw_hub *hub)
 {
-    if (hub->polling)
+    if (hub->polling || hub->stopped)
         return;
     struct poll_job *poll = bw_calloc(1, sizeof *poll);
     if (poll == NULL)

@@ -219,7 +219,7 @@ static void relays_done(struct bw_mail *mail)
 
 void bw_hub_relays_changed(struct bw_hub *hub, struct bw_mailbox *back, struct bw_mail *then)
 {
-    struct relays_job *relays = relays_job_create(hub);
+    struct relays_job *relays = hub->stopped ? NULL : relays_job_create(hub);
     if (relays == NULL) {
         if (then != NULL)
             bw_mailbox_post(back, then);
@@ -271,7 +271,7 @@ static void escrow_done(struct bw_mail *mail)
 void hub_order_escrow(struct bw_hub *hub, struct hub_relay *relay)
 {
     uint32_t block = hub->daemon->config->escrow_block;
-    if (relay->escrow_asked || relay->gone || relay->state != BW_STORE_RELAY_ENROLLED ||
+    if (hub->stopped || relay->escrow_asked || relay->gone || relay->state != BW_STORE_RELAY_ENROLLED ||
         bw_book_room(hub->daemon->book, relay->number) >= block / 2 + 1)
         return;
     struct escrow_job *escrow = bw_calloc(1, sizeof *escrow);

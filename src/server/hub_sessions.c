@@ -278,11 +278,11 @@ void bw_hub_stream_news(struct bw_mail *mail)
         opened(hub, stream);
         break;
     case BW_STREAM_MESSAGE:
-        if (relay != NULL && relay->session != NULL)
+        if (relay != NULL && relay->session != NULL && !hub->stopped)
             received(hub, relay, &news->bytes);
         break;
     case BW_STREAM_WRITABLE:
-        if (relay != NULL && relay->session != NULL)
+        if (relay != NULL && relay->session != NULL && !hub->stopped)
             bw_session_wake(relay->session, hub->now_ms);
         break;
     case BW_STREAM_CLOSED:

@@ -83,7 +83,8 @@ struct bw_hub {
     struct bw_mailbox *mailbox;
     struct bw_timer *timer;
     struct bw_thread *thread;
-    bool stopping;
+    bool stopping; /* says goodbye */
+    bool stopped;  /* its thread has ended: nothing is asked of the desk any more */
 
     struct bw_snapshot *topology; /* NULL: none given */
     struct hub_relay *relays;

@@ -474,8 +474,13 @@ void bw_orders_post(struct bw_worker *worker, struct bw_desk_order *order)
 {
     struct trip *trip = bw_calloc(1, sizeof *trip);
     order->error.code = BW_OK;
-    if (trip == NULL) {
-        bw_fail_memory(&order->error);
+    if (trip == NULL || bw_worker_daemon(worker)->desk == NULL) {
+        if (trip == NULL)
+            bw_fail_memory(&order->error);
+        else
+            bw_fail(&order->error, BW_UNAVAILABLE, "SHUTTING_DOWN",
+                    "this replica is stopping; ask another one");
+        bw_free(trip);
         order->done(order);
         return;
     }

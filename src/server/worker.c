@@ -208,15 +208,32 @@ void bw_worker_join(struct bw_worker *worker)
     worker->thread = NULL;
 }
 
+void bw_worker_close(struct bw_worker *worker)
+{
+    bw_owner_close(worker->owner);
+}
+
+void bw_worker_hang_up(struct bw_worker *worker)
+{
+    bw_signer_client_destroy(worker->signer);
+    worker->signer = NULL;
+    bw_grpc_server_destroy(worker->server);
+    worker->server = NULL;
+}
+
+bool bw_worker_deliver(struct bw_worker *worker)
+{
+    return bw_mailbox_deliver(worker->mailbox);
+}
+
 void bw_worker_destroy(struct bw_worker *worker)
 {
     if (worker == NULL)
         return;
-    bw_grpc_server_destroy(worker->server);
-    bw_api_destroy(worker->api);
-    bw_signer_client_destroy(worker->signer);
-    bw_mailbox_destroy(worker->mailbox);
+    bw_worker_hang_up(worker);
     bw_owner_destroy(worker->owner);
+    bw_mailbox_destroy(worker->mailbox);
+    bw_api_destroy(worker->api);
     bw_timer_destroy(worker->timer);
     bw_timer_destroy(worker->wake_timer);
     bw_callers_release(worker->callers);

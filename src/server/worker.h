@@ -20,7 +20,13 @@ BW_MUST_USE enum bw_code bw_worker_start(struct bw_worker *worker, struct bw_err
 /* Stops listening, lets calls finish until the deadline, then leaves. bw_worker_join waits for that. */
 void bw_worker_drain(struct bw_worker *worker, uint64_t deadline_ms);
 void bw_worker_join(struct bw_worker *worker);
-/* After join. NULL is allowed. */
+/* The rest of the end, on the main thread after join, in this order, each step for all workers, with mail
+ * delivered (bw_worker_deliver) after each: what one worker gives up is another one's call. */
+void bw_worker_close(struct bw_worker *worker);
+void bw_worker_hang_up(struct bw_worker *worker);
+/* False when there was no mail. */
+bool bw_worker_deliver(struct bw_worker *worker);
+/* NULL is allowed. */
 void bw_worker_destroy(struct bw_worker *worker);
 
 struct bw_owner *bw_worker_owner(struct bw_worker *worker);
