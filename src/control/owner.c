@@ -130,6 +130,7 @@ void bw_owner_destroy(struct bw_owner *owner)
     HASH_ITER(hh, owner->policies, policy, after)
     {
         HASH_DEL(owner->policies, policy);
+        kept_forget(policy);
         bw_policy_set_release(policy->set);
         bw_free(policy);
     }
@@ -196,10 +197,16 @@ void live_make_ready(struct bw_owner *owner, struct live *live)
     owner_wake(owner);
 }
 
-struct bw_policy_set *owner_policy(const struct bw_owner *owner, const struct bw_id *tenant)
+struct tenant_policy *owner_tenant(const struct bw_owner *owner, const struct bw_id *tenant)
 {
     struct tenant_policy *policy;
     HASH_FIND(hh, owner->policies, tenant, sizeof *tenant, policy);
+    return policy;
+}
+
+struct bw_policy_set *owner_policy(const struct bw_owner *owner, const struct bw_id *tenant)
+{
+    const struct tenant_policy *policy = owner_tenant(owner, tenant);
     return policy != NULL ? policy->set : NULL;
 }
 
@@ -240,44 +247,6 @@ void bw_owner_submit(struct bw_owner *owner, struct bw_op *op)
     op_queue_push(&live->queue, op);
     if (live->batch == NULL && !live->loading)
         live_make_ready(owner, live);
-}
-
-enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_t now_ms,
-                              struct bw_error *err)
-{
-    const struct bw_meeting *meeting = live->meeting;
-    struct bw_policy_set *set = owner_policy(owner, &meeting->tenant);
-    if (set == NULL)
-        return bw_fail(err, BW_FAILED_PRECONDITION, "NO_POLICY",
-                       "the tenant's policy is not loaded here; nothing is allowed without one");
-    struct bw_facts *facts = owner->view->snapshot->facts;
-    const struct bw_constraints *have = live->constraints;
-    if (have != NULL && live->constraints_revision == set->revision && have->facts == facts &&
-        now_ms < have->valid_until_ms)
-        return BW_OK;
-    if (live->override_doc == NULL && meeting->override_yaml != NULL) {
-        struct bw_arena *arena = bw_arena_create(4 << 20);
-        if (arena == NULL)
-            return bw_fail_memory(err);
-        enum bw_code code =
-            bw_policies_override(NULL, meeting->override_yaml, arena, &live->override_doc, err);
-        if (code != BW_OK) {
-            bw_arena_destroy(arena);
-            return code;
-        }
-        bw_arena_destroy(live->override_arena);
-        live->override_arena = arena;
-    }
-    struct bw_constraints *fresh = NULL;
-    enum bw_code code =
-        bw_policies_compile_meeting(set, (const char *const *)meeting->levels, meeting->level_count,
-                                    live->override_doc, facts, owner->cell_name, now_ms, &fresh, err);
-    if (code != BW_OK)
-        return code;
-    bw_constraints_release(live->constraints);
-    live->constraints = fresh;
-    live->constraints_revision = set->revision;
-    return BW_OK;
 }
 
 /* The same request id again: the earlier answer, or a refusal when it was about something else. True when the

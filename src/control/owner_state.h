@@ -91,6 +91,8 @@ struct batch {
 struct tenant_policy {
     struct bw_id tenant;
     struct bw_policy_set *set;
+    struct kept *kept; /* constraint sets of its meetings, newest first */
+    size_t kept_count;
     UT_hash_handle hh;
 };
 
@@ -141,9 +143,16 @@ bool draft_leave(struct draft *draft, struct bw_op *op, const struct bw_member *
 struct bw_mode_policy mode_policy_of(const struct bw_constraints *constraints);
 enum bw_suite suite_of(const struct bw_constraints *constraints);
 
+/* constraints.c */
 /* policy in force for the meeting; compiles when anything it rests on has changed */
 enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_t now_ms,
                               struct bw_error *err);
+/* Lets go of what is kept for meetings to come: the tenant's policy is about to change, or to go. */
+void kept_forget(struct tenant_policy *policy);
+
+/* owner.c */
+/* NULL when the tenant has none here. */
+struct tenant_policy *owner_tenant(const struct bw_owner *owner, const struct bw_id *tenant);
 struct bw_policy_set *owner_policy(const struct bw_owner *owner, const struct bw_id *tenant);
 
 /* decide_*.c: true when the op is settled (op->error says how, rows may have been added); false: it waits. */

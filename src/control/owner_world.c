@@ -66,6 +66,7 @@ enum bw_code bw_owner_set_policy(struct bw_owner *owner, struct bw_policy_set *s
     if (policy != NULL) {
         if (set->revision < policy->set->revision)
             return BW_OK; /* a late message */
+        kept_forget(policy);
         bw_policy_set_release(policy->set);
         policy->set = bw_policy_set_retain(set);
     } else {
