@@ -12,7 +12,7 @@ enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 10000, STEADY_MS = 30000 };
 
 struct bw_signer_child {
     struct bw_loop *loop;
-    const struct bw_signer_child_config *config;
+    struct bw_signer_child_config config;
     struct bw_child *process; /* NULL while away */
     struct bw_timer *timer;
     uint64_t started_ms, backoff_ms;
@@ -41,7 +41,7 @@ static void on_exit_of_child(struct bw_child *process, struct bw_child_exit how,
 
 static enum bw_code launch(struct bw_signer_child *child, struct bw_error *err)
 {
-    const struct bw_signer_child_config *config = child->config;
+    const struct bw_signer_child_config *config = &child->config;
     int ours[BW_CHILD_MAX_FDS], theirs[BW_CHILD_MAX_FDS];
     enum bw_code code = make_pairs(ours, theirs, config->client_count, err);
     if (code != BW_OK)
@@ -100,7 +100,7 @@ enum bw_code bw_signer_child_start(struct bw_loop *loop, const struct bw_signer_
     if (child == NULL)
         return bw_fail_memory(err);
     child->loop = loop;
-    child->config = config;
+    child->config = *config;
     child->backoff_ms = BACKOFF_MIN_MS;
     child->timer = bw_timer_create(loop, on_retry, child, err);
     enum bw_code code = child->timer != NULL ? launch(child, err) : BW_RESOURCE_EXHAUSTED;

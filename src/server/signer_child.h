@@ -17,7 +17,7 @@ struct bw_signer_child_config {
     size_t client_count;               /* at most 64 */
 };
 
-/* Copies nothing of the configuration: it outlives the child. UNAVAILABLE when the first start fails. */
+/* What the configuration points to outlives the child. UNAVAILABLE when the first start fails. */
 BW_MUST_USE enum bw_code bw_signer_child_start(struct bw_loop *loop,
                                                const struct bw_signer_child_config *config,
                                                struct bw_signer_child **out, struct bw_error *err);

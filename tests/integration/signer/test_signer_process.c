@@ -108,7 +108,10 @@ static int set_up(void **state)
         .argv = stage.argv, .clients = stage.clients, .client_count = CLIENTS};
     stage.patience = bw_timer_create(stage.loop, out_of_patience, NULL, &err);
     bw_timer_start(stage.patience, PATIENCE_MS, 0);
-    assert_int_equal(bw_signer_child_start(stage.loop, &stage.config, &stage.child, &err), BW_OK);
+    /* The child is started again long after this configuration is gone. */
+    struct bw_signer_child_config config = stage.config;
+    assert_int_equal(bw_signer_child_start(stage.loop, &config, &stage.child, &err), BW_OK);
+    memset(&config, 0xff, sizeof config);
     while (!bw_signer_client_connected(stage.clients[0]) || !bw_signer_client_connected(stage.clients[1]))
         bw_loop_turn(stage.loop, true);
     *state = &stage;
