@@ -154,11 +154,14 @@ static enum bw_code apply_changes(struct bw_hub *hub, struct hub_relay *relay, u
                                   const struct bw_hub_change *changes, size_t count, bool from_log,
                                   struct bw_error *err)
 {
+    size_t own = 0; /* of a group of hundreds of changes a relay has a few */
+    for (size_t i = 0; i < count; i++)
+        own += changes[i].effect.relay == relay->number;
     struct resources resources = {
-        .upserts = bw_calloc(count, sizeof *resources.upserts),
-        .removals = bw_calloc(count, sizeof *resources.removals),
-        .links = bw_calloc(count, sizeof *resources.links),
-        .slots = bw_calloc(count, sizeof *resources.slots),
+        .upserts = bw_calloc(own, sizeof *resources.upserts),
+        .removals = bw_calloc(own, sizeof *resources.removals),
+        .links = bw_calloc(own, sizeof *resources.links),
+        .slots = bw_calloc(own, sizeof *resources.slots),
     };
     enum bw_code code = BW_OK;
     if (resources.upserts == NULL || resources.removals == NULL || resources.links == NULL ||
@@ -175,7 +178,7 @@ static enum bw_code apply_changes(struct bw_hub *hub, struct hub_relay *relay, u
         code = bw_feed_apply_keys(relay->feed, resources.upserts, resources.upsert_count, resources.removals,
                                   resources.removal_count, err);
     if (resources.links != NULL)
-        bw_wipe(resources.links, count * sizeof *resources.links);
+        bw_wipe(resources.links, own * sizeof *resources.links);
     bw_free(resources.upserts);
     bw_free(resources.removals);
     bw_free(resources.links);
