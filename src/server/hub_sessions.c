@@ -77,11 +77,10 @@ static void fence_done(struct bw_mail *mail)
             hub_refresh_links(hub, relay);
             bw_log(BW_LOG_INFO, "relay_session_opened", "relay=%s epoch=%lu address=%s", relay->name,
                    (unsigned long)fence->epoch, relay->reach.media_address);
+            hub_welcome(hub, relay, fence->epoch);
+        } else {
+            bw_session_fenced(relay->session, 0, &fence->error, hub->now_ms);
         }
-        bw_session_fenced(relay->session, fence->epoch, fence->error.code == BW_OK ? NULL : &fence->error,
-                          hub->now_ms);
-        hub_say_state(hub, relay);
-        hub_order_escrow(hub, relay);
         hub_publish(hub, true);
     }
     bw_stream_let_go(fence->stream);
@@ -185,6 +184,7 @@ void hub_session_drop(struct bw_hub *hub, struct hub_relay *relay)
     bw_session_destroy(relay->session);
     relay->session = NULL;
     relay->heartbeat_number = 0;
+    relay->fenced_epoch = 0;
     stream->hub_relay = NULL;
     bw_stream_let_go(stream);
     hub->view_stale = true;
@@ -403,6 +403,7 @@ static void renew_leases(struct bw_hub *hub)
 void hub_session_tick(struct bw_hub *hub)
 {
     renew_leases(hub);
+    hub_welcome_due(hub);
     if (hub->now_ms < hub->mail_first_ms)
         return;
     struct hub_relay *relay, *next;

@@ -45,6 +45,8 @@ struct hub_relay {
     /* Of the last session: what participants need, kept while it may come back. */
     struct bw_relay_reach reach;
     struct bw_relay_reach fresh; /* of a Hello that is being fenced */
+    uint64_t fenced_epoch;       /* its Welcome waits for peers (hub_welcome.c); 0: nothing waits */
+    uint64_t welcome_by_ms;      /* mono; at the latest */
     uint64_t heard_ms;           /* mono; its last sign of life in a session that was fenced */
     uint64_t held_until_ms;      /* mono; its silence may be our fault: looked at again then */
     bool ever_connected;
@@ -142,6 +144,10 @@ enum bw_code hub_apply_change(struct bw_hub *hub, struct hub_relay *relay, uint6
                               const struct bw_hub_change *changes, size_t count, struct bw_error *err);
 void hub_refresh_links(struct bw_hub *hub, struct hub_relay *relay);
 void hub_forget_links(struct hub_relay *relay);
+
+/* hub_welcome.c */
+void hub_welcome(struct bw_hub *hub, struct hub_relay *relay, uint64_t epoch);
+void hub_welcome_due(struct bw_hub *hub);
 
 /* hub_sessions.c */
 void hub_session_tick(struct bw_hub *hub);
