@@ -105,8 +105,9 @@ static void answer(struct bw_owner *owner, struct batch *batch, struct bw_op *op
         return;
     }
     const struct live *live = batch->live;
+    const struct bw_member *member = NULL;
     if (op->decision != NULL) {
-        const struct bw_member *member = bw_meeting_member(live->meeting, &op->decision->entry);
+        member = bw_meeting_slot(live->meeting, op->decision->slot);
         if (member == NULL) {
             bw_fail(&op->error, BW_FAILED_PRECONDITION, "LEFT_SINCE",
                     "the participant was removed in the same moment: the meeting's mode or policy changed");
@@ -115,11 +116,17 @@ static void answer(struct bw_owner *owner, struct batch *batch, struct bw_op *op
         }
         admission_fill(owner, op, live->meeting, member);
         op->seq = op->decision->seq;
+    } else {
+        /* An earlier join's, or a renewal: looked up when it was decided, and a later leave of the same batch
+         * may have come since. */
+        member = bw_meeting_member(live->meeting, &op->admission.entry);
+        if (member == NULL)
+            bw_fail(&op->error, BW_FAILED_PRECONDITION, "LEFT_SINCE", "the participant has left since");
     }
     if (op->error.code != BW_OK)
         op_finish(owner, op);
     else
-        grants_collect(owner, op);
+        grants_collect(owner, live, member, op);
 }
 
 static void succeed(struct bw_owner *owner, struct batch *batch)
@@ -182,7 +189,7 @@ static void fail_or_retry(struct bw_owner *owner, struct batch *batch)
     }
     bw_meeting_destroy(live->meeting);
     live->meeting = NULL;
-    live->hops_view = 0;
+    live->hops_distances = 0;
     if (creating) {
         bw_constraints_release(live->constraints);
         live->constraints = NULL;
@@ -225,15 +232,16 @@ static enum bw_code submit_change(struct batch *batch, struct change *change, st
 {
     struct bw_owner *owner = batch->owner;
     const struct bw_owner_ports *ports = &owner->config.ports;
-    struct bw_buf record = {0};
-    enum bw_code code = ports->encode(ports->context, &change->change.decision, &record, err);
+    struct bw_buf *record = &owner->scratch;
+    bw_buf_clear(record);
+    enum bw_code code = ports->encode(ports->context, &change->change.decision, record, err);
     uint32_t *relays = bw_arena_zalloc(batch->arena, change->change.effect_count + 1, sizeof *relays);
     if (code == BW_OK && relays == NULL)
         code = bw_fail_memory(err);
     if (code == BW_OK) {
         struct bw_row row = {
             .decision = &change->change.decision,
-            .record = bw_buf_view(&record),
+            .record = bw_buf_view(record),
             .relays = relays,
             .creates = change->change.decision.kind == BW_DECISION_CREATED,
         };
@@ -250,7 +258,6 @@ static enum bw_code submit_change(struct batch *batch, struct change *change, st
         }
         code = ports->submit(ports->context, &row, change, err);
     }
-    bw_buf_finish(&record);
     return code;
 }
 

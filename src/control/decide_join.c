@@ -152,9 +152,9 @@ static void sum_hops(struct draft *draft)
     struct live *live = draft->live;
     const struct bw_meeting *meeting = live->meeting;
     const struct bw_snapshot *snapshot = draft->owner->view->snapshot;
-    if (live->hops_view == draft->owner->view_number && live->hops_seq == meeting->seq)
+    if (live->hops_distances == draft->owner->distances && live->hops_seq == meeting->seq)
         return;
-    live->hops_view = draft->owner->view_number;
+    live->hops_distances = draft->owner->distances;
     live->hops_seq = meeting->seq;
     live->hops_count = 0;
     for (size_t i = 0; i < meeting->slot_count; i++) {

@@ -219,7 +219,8 @@ static bool broken(struct draft *draft)
 static size_t effects_most(const struct bw_meeting *meeting, const struct bw_decision *decision,
                            bool all_slots)
 {
-    size_t fresh = decision->move_count < BW_MEETING_RELAYS_MAX ? decision->move_count : BW_MEETING_RELAYS_MAX;
+    size_t fresh =
+        decision->move_count < BW_MEETING_RELAYS_MAX ? decision->move_count : BW_MEETING_RELAYS_MAX;
     size_t before = meeting->relay_count, after = before + fresh + 1;
     size_t slots = 2 * decision->move_count + 1;
     if (all_slots || decision->kind == BW_DECISION_ENDED)

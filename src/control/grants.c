@@ -43,16 +43,11 @@ void admission_fill(struct bw_owner *owner, struct bw_op *op, const struct bw_me
         bw_fail_memory(&op->error);
 }
 
-static enum bw_code grant_of(struct bw_owner *owner, const struct bw_op *op, struct bw_grant *grant,
-                             struct bw_error *err)
+static struct bw_grant grant_of(const struct bw_owner *owner, const struct live *live,
+                                const struct bw_member *member)
 {
-    const struct live *live = live_find(owner, &op->meeting);
-    const struct bw_member *member =
-        live != NULL && live->meeting != NULL ? bw_meeting_member(live->meeting, &op->admission.entry) : NULL;
-    if (member == NULL)
-        return bw_fail(err, BW_FAILED_PRECONDITION, "LEFT_SINCE", "the participant has left since");
     uint64_t now = owner->config.ports.wall_ms(owner->config.ports.context);
-    *grant = (struct bw_grant){
+    struct bw_grant grant = {
         .role = (enum bw_role)member->role,
         .mode = live->meeting->mode.mode,
         .cell = owner->cell_id,
@@ -68,18 +63,18 @@ static enum bw_code grant_of(struct bw_owner *owner, const struct bw_op *op, str
         .stream = owner->config.stream,
         .group = live->last_group,
     };
-    memcpy(grant->key_id, owner->key_id, sizeof grant->key_id);
-    return BW_OK;
+    memcpy(grant.key_id, owner->key_id, sizeof grant.key_id);
+    return grant;
 }
 
-static void collect(struct bw_owner *owner, struct bw_op *op)
+void grants_collect(struct bw_owner *owner, const struct live *live, const struct bw_member *member,
+                    struct bw_op *op)
 {
-    struct bw_grant grant;
+    struct bw_grant grant = grant_of(owner, live, member);
     if (!owner->has_key) {
         bw_fail(&op->error, BW_UNAVAILABLE, "SIGNER_AWAY",
                 "the signer is not available; the participant is admitted: repeat the request for the grant");
-    } else if (grant_of(owner, op, &grant, &op->error) == BW_OK &&
-               bw_grant_batch_add(owner->grants, &grant, &op->grant_index, &op->error) == BW_OK) {
+    } else if (bw_grant_batch_add(owner->grants, &grant, &op->grant_index, &op->error) == BW_OK) {
         op->admission.grant_expires_ms = grant.expires_ms;
         op->admission.mode_epoch = grant.mode_epoch;
         op_queue_push(&owner->granted, op);
@@ -87,11 +82,6 @@ static void collect(struct bw_owner *owner, struct bw_op *op)
         return;
     }
     op_finish(owner, op);
-}
-
-void grants_collect(struct bw_owner *owner, struct bw_op *op)
-{
-    collect(owner, op);
 }
 
 static void fail_all(struct bw_owner *owner, struct op_queue *queue, const struct bw_error *error)
@@ -136,15 +126,15 @@ static enum bw_code complete(struct bw_owner *owner, struct bw_op *op,
     if (index == SIZE_MAX || !view->reach[index].connected)
         return bw_fail(err, BW_UNAVAILABLE, "RELAY_AWAY",
                        "the participant's relay went away in this moment; repeat the request");
-    struct bw_buf token = {0};
-    enum bw_code code = bw_grant_batch_token(owner->signing, op->grant_index, signature, &token, err);
+    struct bw_buf *token = &owner->scratch;
+    bw_buf_clear(token);
+    enum bw_code code = bw_grant_batch_token(owner->signing, op->grant_index, signature, token, err);
     if (code == BW_OK) {
-        void *bytes = bw_arena_memdup(op->arena, token.data, token.len);
-        op->admission.grant = bw_view_of(bytes, token.len);
+        void *bytes = bw_arena_memdup(op->arena, token->data, token->len);
+        op->admission.grant = bw_view_of(bytes, token->len);
         if (bytes == NULL)
             code = bw_fail_memory(err);
     }
-    bw_buf_finish(&token);
     if (code != BW_OK)
         return code;
     uint8_t body_hash[BW_SHA256_SIZE];

@@ -151,6 +151,9 @@ static size_t slot_position(const struct bw_meeting *meeting, uint32_t slot)
 
 struct bw_member *bw_meeting_slot(const struct bw_meeting *meeting, uint32_t slot)
 {
+    /* Mostly it is who came last. */
+    if (meeting->slot_count > 0 && meeting->slots[meeting->slot_count - 1]->slot == slot)
+        return meeting->slots[meeting->slot_count - 1];
     size_t at = slot_position(meeting, slot);
     if (at == meeting->slot_count || meeting->slots[at]->slot != slot)
         return NULL;

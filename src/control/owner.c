@@ -134,6 +134,7 @@ void bw_owner_destroy(struct bw_owner *owner)
         bw_policy_set_release(policy->set);
         bw_free(policy);
     }
+    bw_buf_finish(&owner->scratch);
     while (owner->spare_arena_count > 0)
         bw_arena_destroy(owner->spare_arenas[--owner->spare_arena_count]);
     bw_fleet_view_release(owner->view);

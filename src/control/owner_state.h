@@ -48,9 +48,9 @@ struct live {
     } burst[BW_MEETING_RELAYS_MAX];
     size_t burst_count;
 
-    /* First hops of those on each relay, summed up so that a join need not look at the whole roster. They are
-     * of one fleet view (0: none are known) and of the meeting as of one seq. */
-    uint64_t hops_view;
+    /* First hops of those on each relay, summed up so that a join need not look at the whole roster. They
+     * hold for one state of the owner's `distances` (0: none are known) and for the meeting as of one seq. */
+    uint64_t hops_distances;
     uint32_t hops_seq;
     struct {
         uint32_t relay;
@@ -101,7 +101,7 @@ struct bw_owner {
     const char *cell_name;
     struct bw_id cell_id;
     struct bw_fleet_view *view;
-    uint64_t view_number; /* rises with each view */
+    uint64_t distances; /* rises with each view in which first hops differ */
     struct tenant_policy *policies;
     struct live *lives;
     struct live *ready_first, **ready_end;
@@ -114,6 +114,7 @@ struct bw_owner {
     struct bw_grant_batch *grants, *signing; /* collecting; at the signer */
     struct op_queue granted, at_signer;
 
+    struct bw_buf scratch;                       /* what is encoded and copied at once */
     struct bw_arena *spare_arenas[SPARE_ARENAS]; /* of batches that are over */
     size_t spare_arena_count;
 
@@ -170,7 +171,9 @@ enum bw_code place_request(struct draft *draft, struct bw_place_request *request
                            struct bw_error *err);
 
 /* grants.c */
-void grants_collect(struct bw_owner *owner, struct bw_op *op);
+/* The op's admission is filled in, and is that of this member. */
+void grants_collect(struct bw_owner *owner, const struct live *live, const struct bw_member *member,
+                    struct bw_op *op);
 void grants_flush(struct bw_owner *owner);
 /* The member's admission, all but its grant. */
 void admission_fill(struct bw_owner *owner, struct bw_op *op, const struct bw_meeting *meeting,

@@ -48,11 +48,39 @@ static bool fleet_changed(const struct bw_fleet_view *before, const struct bw_fl
     return false;
 }
 
+static bool same_regions(const struct bw_region *x, const struct bw_region *y)
+{
+    if (strcmp(x->name, y->name) != 0 || x->country_count != y->country_count)
+        return false;
+    for (size_t i = 0; i < x->country_count; i++) {
+        if (strcmp(x->countries[i], y->countries[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Is every first hop in both as long? (Loads and states, which change all the time, do not matter to it.) */
+static bool same_distances(const struct bw_snapshot *x, const struct bw_snapshot *y)
+{
+    size_t n = x->region_count;
+    if (x->facts != y->facts || n != y->region_count || x->unknown_us != y->unknown_us ||
+        x->relay_count != y->relay_count ||
+        memcmp(x->relay_region, y->relay_region, x->relay_count * sizeof *x->relay_region) != 0 ||
+        memcmp(x->region_us, y->region_us, n * n * sizeof *x->region_us) != 0)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!same_regions(&x->regions[i], &y->regions[i]))
+            return false;
+    }
+    return true;
+}
+
 void bw_owner_set_view(struct bw_owner *owner, struct bw_fleet_view *view)
 {
     struct bw_fleet_view *before = owner->view;
     owner->view = bw_fleet_view_retain(view);
-    owner->view_number++;
+    if (before == NULL || !same_distances(before->snapshot, view->snapshot))
+        owner->distances++;
     if (fleet_changed(before, view))
         recheck_all(owner, NULL);
     bw_fleet_view_release(before);
