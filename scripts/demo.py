@@ -19,7 +19,7 @@ import time
 import uuid
 
 import stack
-from participant import Participant, complete
+from participant import Participant, complete, together
 from stack import Problem, Refused, Stack, wait_for
 
 HOSPITAL, UNIVERSITY, COMPANY = "chu-lyon", "uni-example", "acme-europe"
@@ -203,7 +203,7 @@ class Demo:
     def exchange(self, admissions):
         """Everybody sends to everybody; results by slot."""
         people = [Participant(self.cell, admission, count=DATAGRAMS) for admission in admissions]
-        results = {one.slot: one.result() for one in people}
+        results = together(people)
         self.t.tell("  participant  relay  sent  received, by sender")
         for one in people:
             self.t.tell(f"  {one.slot:11}  {one.relay:5}  {results[one.slot]['sent']:4}  " +
@@ -259,8 +259,9 @@ class Demo:
                                    stderr=subprocess.PIPE, text=True)
         self.others.append(decoder)
         listener = Participant(self.cell, receiver, "--rtp-out", f"127.0.0.1:{out}", "--linger", "30000", count=0)
+        listener.await_admission()
         speaker = Participant(self.cell, sender, "--rtp-in", f"127.0.0.1:{into}", "--linger", "1500")
-        time.sleep(0.5)
+        speaker.await_admission()
         encoder = subprocess.run([*ffmpeg, "-re", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=25", "-t", "5", "-c:v", "libvpx",
                                   "-deadline", "realtime", "-b:v", "300k", "-g", "25", "-f", "rtp",
                                   f"rtp://127.0.0.1:{into}?pkt_size=1100"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

@@ -7,13 +7,20 @@ import time
 
 import harness
 from harness import HOSPITAL, UNIVERSITY, Problem, expect
-from participant import Participant, complete
+from participant import Participant, complete, together
 
 
 def everybody(cell, admissions, count=100, *options):
     """Everybody sends to everybody; the results by slot."""
-    people = [Participant(cell, admission, *options, count=count) for admission in admissions]
-    return {one.slot: one.result() for one in people}
+    return together([Participant(cell, admission, *options, count=count) for admission in admissions])
+
+
+def sending(cell, admissions, count):
+    """Everybody, from now on; the processes."""
+    people = [Participant(cell, admission, count=count) for admission in admissions]
+    for one in people:
+        one.await_admission()
+    return [one.go() for one in people]
 
 
 def meeting_of(cell, countries, *options):
@@ -37,14 +44,18 @@ def check_meetings_on_one_relay_do_not_hear_each_other(cell):
     expect({one["relay"] for one in first + second} == {"par1"}, "they are not all on par1")
     # Slots begin anew in each meeting, so who is heard cannot tell them apart; how much can.
     people = [Participant(cell, one, count=100) for one in first] + [Participant(cell, one, count=40) for one in second]
+    for one in people:
+        one.await_admission()
+    for one in people:
+        one.go()
     results = [one.result() for one in people]
     expect([result["received"] for result in results] == [100, 100, 40, 40], f"received: {[r['received'] for r in results]}")
 
 
 def check_relays_forward_while_the_control_plane_is_away(cell):
     meeting, people = meeting_of(cell, ("FR", "FR", "DE", "DE"), "--cap-per-relay", "2")
-    processes = [Participant(cell, one, count=400) for one in people]
-    time.sleep(2)
+    processes = sending(cell, people, 400)
+    time.sleep(1)
     cell.kill("bailiwickd")
     results = {one.slot: one.result() for one in processes}
     cell.start_daemon()
@@ -55,11 +66,22 @@ def check_relays_forward_while_the_control_plane_is_away(cell):
     expect(complete(results, 100), f"after the restart something is missing: {results}")
 
 
+def check_a_link_stays_up_through_a_restart_of_the_daemon(cell):
+    _, people = meeting_of(cell, ("FR", "DE"), "--cap-per-relay", "1")
+    processes = sending(cell, people, 1200)
+    time.sleep(1)
+    cell.kill("bailiwickd")
+    cell.start_daemon()
+    results = {one.slot: one.result() for one in processes}
+    expect(complete(results, 1200), f"something is missing: {results}")
+    cell.await_relays()
+
+
 def check_relays_forward_while_the_database_is_away(cell):
     _, people = meeting_of(cell, ("FR", "DE"), "--cap-per-relay", "1")
     before = lanes(cell)
-    processes = [Participant(cell, one, count=400) for one in people]
-    time.sleep(2)
+    processes = sending(cell, people, 400)
+    time.sleep(1)
     cell.postgres("kill")
     time.sleep(2)
     cell.postgres("start")
@@ -74,8 +96,10 @@ def lanes(cell):
 
 def check_who_is_removed_is_not_heard_any_more(cell):
     meeting, (stays, goes) = meeting_of(cell, ("FR", "FR"))
-    listener, speaker = Participant(cell, stays, "--linger", "6000", count=0), Participant(cell, goes, count=1000)
-    time.sleep(3)
+    listener = Participant(cell, stays, "--linger", "5000", count=0)
+    listener.await_admission()
+    (speaker,) = sending(cell, [goes], 1000)
+    time.sleep(1)
     cell.bailiwick(f"{UNIVERSITY}-app", "meeting", "leave", meeting, goes["rosterEntry"], "--reason", "removed")
     ended = speaker.result()
     expect(ended["exit"] == 1 and 0 < ended["sent"] < 1000, f"it went on: {ended}")
@@ -87,8 +111,8 @@ def check_who_is_removed_is_not_heard_any_more(cell):
 
 def check_an_ended_meeting_is_ended_at_its_relays(cell):
     meeting, people = meeting_of(cell, ("FR", "DE"), "--cap-per-relay", "1")
-    processes = [Participant(cell, one, count=1000) for one in people]
-    time.sleep(3)
+    processes = sending(cell, people, 1000)
+    time.sleep(1)
     cell.bailiwick(f"{UNIVERSITY}-app", "meeting", "end", meeting)
     for one in processes:
         result = one.result()

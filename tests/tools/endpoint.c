@@ -29,6 +29,7 @@ static const char usage[] =
     "  --rate N            a second (default 50)\n"
     "  --size BYTES        of each payload, 24 to 1200 (default 200)\n"
     "  --start-after MS    wait that long after admission before sending (default 0)\n"
+    "  --hold              once admitted say so (a JSON line), and send only after SIGUSR1\n"
     "  --linger MS         keep receiving after the last was sent (default 1000)\n"
     "  --expect N          exit with 1 unless at least N datagrams of others arrived\n"
     "  --rtp-in A:P        send what arrives here instead of own datagrams, until interrupted or --linger "
@@ -41,7 +42,7 @@ enum { EXIT_NO = 1, EXIT_USAGE = 2, EXIT_UNAVAILABLE = 7, PATTERN_HEAD = 24, SEN
 
 struct options {
     struct endpoint_input input;
-    bool json;
+    bool json, hold;
     uint64_t count, rate, size, start_after_ms, linger_ms, expect;
     const char *rtp_in, *rtp_out;
 };
@@ -62,12 +63,18 @@ struct tool {
     uint64_t received, corrupt;
 };
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted, released;
 
 static void interrupt(int number)
 {
     (void)number;
     interrupted = 1;
+}
+
+static void release(int number)
+{
+    (void)number;
+    released = 1;
 }
 
 static uint64_t now_us(void)
@@ -191,6 +198,22 @@ static void send_payload(struct tool *t, const uint8_t *payload, size_t len)
     }
 }
 
+static void say_admitted(const struct tool *t)
+{
+    printf("{\"outcome\":\"admitted\",\"slot\":%" PRIu32 "}\n", t->client.grant.slot);
+    (void)fflush(stdout);
+}
+
+/* Several that are to hear each other from the first datagram on are released together. */
+static bool may_send(struct tool *t)
+{
+    if (t->options.hold && released) {
+        t->options.hold = false;
+        t->next_send_us = now_us() + t->options.start_after_ms * 1000;
+    }
+    return t->admitted_us != 0 && t->rtp_in < 0 && !t->options.hold;
+}
+
 static void send_own(struct tool *t)
 {
     uint8_t payload[BW_DATAGRAM_PAYLOAD_MAX];
@@ -230,7 +253,8 @@ static bool done(const struct tool *t)
 static int wait_ms(const struct tool *t)
 {
     uint64_t now = now_us(), next = bw_media_client_next_us(&t->client);
-    if (t->admitted_us != 0 && t->rtp_in < 0 && t->sent < t->options.count && t->next_send_us < next)
+    if (t->admitted_us != 0 && t->rtp_in < 0 && !t->options.hold && t->sent < t->options.count &&
+        t->next_send_us < next)
         next = t->next_send_us;
     if (next <= now)
         return 0;
@@ -249,8 +273,10 @@ static void loop(struct tool *t)
         if (admitted && t->admitted_us == 0) {
             t->admitted_us = t->last_activity_us = now_us();
             t->next_send_us = t->admitted_us + t->options.start_after_ms * 1000;
+            if (t->options.hold)
+                say_admitted(t);
         }
-        if (t->admitted_us != 0 && t->rtp_in < 0)
+        if (may_send(t))
             send_own(t);
         struct pollfd fds[2] = {{.fd = t->relay, .events = POLLIN}, {.fd = t->rtp_in, .events = POLLIN}};
         (void)poll(fds, 2, wait_ms(t));
@@ -345,6 +371,9 @@ static bool take_option(struct options *o, int option, const char *value)
     case 'j':
         o->json = true;
         return true;
+    case 'h':
+        o->hold = true;
+        return true;
     case 'g':
         return endpoint_input_grant(&o->input, value);
     case 'k':
@@ -376,6 +405,7 @@ static bool take_options(int argc, char **argv, struct options *o)
 {
     static const struct option known[] = {{"relay", required_argument, NULL, 'r'},
                                           {"json", no_argument, NULL, 'j'},
+                                          {"hold", no_argument, NULL, 'h'},
                                           {"grant", required_argument, NULL, 'g'},
                                           {"hop-key", required_argument, NULL, 'k'},
                                           {"count", required_argument, NULL, 'c'},
@@ -421,6 +451,8 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = release;
+    sigaction(SIGUSR1, &action, NULL);
     t.started_us = now_us();
     if (bw_media_client_init(&t.client, bw_view_of(t.options.input.grant, t.options.input.grant_len),
                              t.options.input.hop_key, bw_random_u64(), t.started_us, &err) != BW_OK) {
