@@ -117,6 +117,7 @@ static Bailiwick__V1__Relay *relay_message(struct bw_api_call *call, const struc
     if (view->reach[index].connected) {
         out->media_address = view->reach[index].media_address;
         load->participants = live->placed;
+        out->last_heartbeat_unix_ms = (int64_t)view->reach[index].heartbeat_ms;
         out->load = load;
     }
     if (counting != NULL && facts->number <= counting->most) {

@@ -16,6 +16,7 @@ struct bw_relay_reach {
     bool connected; /* a session is or was there: address and secret are set */
     char media_address[BW_MEDIA_ADDRESS_SIZE];
     struct bw_secret session_secret;
+    uint64_t heartbeat_ms; /* unix, by our clock: when the last one came; 0: none yet */
 };
 
 struct bw_fleet_view {

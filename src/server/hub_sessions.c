@@ -131,6 +131,7 @@ static void heartbeat(void *context, const struct bw_heartbeat *heartbeat)
     relay->heartbeat_number = heartbeat->number;
     relay->heard_ms = relay->stream->hub->now_ms;
     relay->load = heartbeat->load;
+    relay->reach.heartbeat_ms = bw_clock_wall_ms();
     relay->stream->hub->view_stale = true;
 }
 
