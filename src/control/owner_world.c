@@ -92,8 +92,8 @@ enum bw_code bw_owner_set_policy(struct bw_owner *owner, struct bw_policy_set *s
     struct tenant_policy *policy;
     HASH_FIND(hh, owner->policies, &set->tenant, sizeof set->tenant, policy);
     if (policy != NULL) {
-        if (set->revision < policy->set->revision)
-            return BW_OK; /* a late message */
+        if (set->revision <= policy->set->revision)
+            return BW_OK; /* a late message, or one that comes twice */
         kept_forget(policy);
         bw_policy_set_release(policy->set);
         policy->set = bw_policy_set_retain(set);

@@ -89,6 +89,7 @@ static void tick(void *context)
     if (hub->waiting != NULL || hub->now_ms >= hub->poll_at_ms)
         hub_poll(hub);
     hub_linger_due(hub);
+    hub_policies_retry(hub);
     hub_session_tick(hub);
     hub_publish(hub, false);
     /* A relay that stays away is declared dead without any message. */
@@ -163,6 +164,7 @@ void bw_hub_destroy(struct bw_hub *hub)
         bw_free(group);
     }
     hub_linger_forget(hub);
+    hub_policies_forget(hub);
     bw_fleet_view_release(hub->view);
     bw_facts_release(hub->facts);
     bw_loop_destroy(hub->loop);
@@ -184,6 +186,8 @@ enum bw_code bw_hub_start(struct bw_hub *hub, struct bw_error *err)
     bw_timer_start(hub->timer, TICK_MS, TICK_MS);
     hub->now_ms = hub->started_ms = hub->ticked_ms = bw_clock_mono_ms();
     hub->replica_renewed_ms = hub->now_ms;
+    for (struct hub_relay *relay = hub->relays; relay != NULL; relay = relay->hh.next)
+        relay->granted = bw_book_taken(hub->daemon->book, relay->number);
     hub->thread = bw_thread_start(hub_thread, hub, "bw-hub", err);
     return hub->thread != NULL ? BW_OK : err->code;
 }

@@ -360,11 +360,16 @@ void hub_groups_drain(struct bw_hub *hub)
     }
 }
 
-static void add_group(struct bw_hub *hub, struct hub_group *group)
+static bool known_group(const struct bw_hub *hub, uint64_t number)
 {
     struct hub_group *known;
-    HASH_FIND(hh, hub->waiting, &group->number, sizeof group->number, known);
-    if (group->number <= hub->head || known != NULL) {
+    HASH_FIND(hh, hub->waiting, &number, sizeof number, known);
+    return known != NULL;
+}
+
+static void add_group(struct bw_hub *hub, struct hub_group *group)
+{
+    if (group->number <= hub->head || known_group(hub, group->number)) {
         bw_free(group->changes);
         bw_free(group);
         return;
@@ -427,10 +432,12 @@ struct poll_job {
     uint64_t after;
     struct {
         uint64_t number;
+        enum bw_store_event event;
         bool ours;
+        struct bw_id subject;
     } groups[POLL_GROUPS];
     size_t count;
-    bool relays_changed, policies_changed, foreign;
+    bool relays_changed, foreign;
     struct bw_error error;
 };
 
@@ -442,6 +449,8 @@ static bool on_group(void *context, const struct bw_store_group *group)
     poll->foreign = poll->foreign || (decisions && !ours);
     poll->relays_changed = poll->relays_changed || group->event == BW_STORE_EVENT_FACTS;
     poll->groups[poll->count].number = group->number;
+    poll->groups[poll->count].event = group->event;
+    poll->groups[poll->count].subject = group->subject;
     poll->groups[poll->count++].ours = ours;
     return poll->count < POLL_GROUPS;
 }
@@ -464,9 +473,14 @@ static void poll_done(struct bw_mail *mail)
     for (size_t i = 0; poll->error.code == BW_OK && i < poll->count; i++) {
         if (poll->groups[i].ours)
             continue; /* its changes come by mail from the worker that wrote it */
-        struct hub_group *group = bw_calloc(1, sizeof *group);
+        struct hub_group *group = NULL;
+        if (poll->groups[i].number <= hub->head || known_group(hub, poll->groups[i].number))
+            continue;
+        if (poll->groups[i].event != BW_STORE_EVENT_POLICY ||
+            hub_policy_published(hub, &poll->groups[i].subject))
+            group = bw_calloc(1, sizeof *group);
         if (group == NULL)
-            break;
+            break; /* the next poll sees it again */
         group->number = poll->groups[i].number;
         add_group(hub, group);
     }

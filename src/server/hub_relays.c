@@ -239,12 +239,29 @@ struct escrow_job {
     struct bw_desk_job job;
     struct bw_hub *hub;
     uint32_t relay, want, granted;
+    bool in_doubt;
+    uint32_t held; /* in doubt: what the database says we hold */
     struct bw_error error;
 };
+
+static bool on_escrow(void *context, const struct bw_store_escrow *row)
+{
+    struct escrow_job *escrow = context;
+    const struct bw_store_replica_key *self = &escrow->hub->daemon->replica;
+    if (row->relay == escrow->relay && row->holder.epoch == self->epoch &&
+        bw_id_equal(&row->holder.id, &self->id))
+        escrow->held = row->slots;
+    return true;
+}
 
 static void escrow_run(struct bw_desk_job *job, struct bw_store_db *db)
 {
     struct escrow_job *escrow = (struct escrow_job *)job;
+    if (escrow->in_doubt) {
+        escrow->error.code = bw_store_escrow_read(db, on_escrow, escrow, &escrow->error);
+        if (escrow->error.code != BW_OK)
+            return;
+    }
     escrow->error.code = bw_store_escrow_take(db, &escrow->hub->daemon->replica, &escrow->relay,
                                               &escrow->want, 1, &escrow->granted, &escrow->error);
 }
@@ -256,13 +273,20 @@ static void escrow_done(struct bw_mail *mail)
     struct bw_daemon *daemon = hub->daemon;
     hub->now_ms = bw_clock_mono_ms();
     struct hub_relay *relay = hub_find(hub, escrow->relay);
-    if (relay != NULL)
-        relay->escrow_asked = false;
-    if (escrow->error.code != BW_OK)
+    if (relay == NULL) {
+        bw_free(escrow);
+        return;
+    }
+    relay->escrow_asked = false;
+    relay->escrow_in_doubt = escrow->error.code != BW_OK;
+    if (escrow->error.code != BW_OK) {
         bw_log(BW_LOG_WARN, "escrow_not_granted", "relay=%u reason=\"%s\"", escrow->relay,
                escrow->error.show);
-    else
-        bw_book_add(daemon->book, escrow->relay, escrow->granted);
+    } else {
+        uint32_t lost = escrow->held > relay->granted ? escrow->held - relay->granted : 0;
+        bw_book_add(daemon->book, escrow->relay, escrow->granted + lost);
+        relay->granted += escrow->granted + lost;
+    }
     for (unsigned i = 0; i < daemon->worker_count; i++)
         (void)bw_worker_escrow_changed(daemon->workers[i]);
     bw_free(escrow);
@@ -283,6 +307,7 @@ void hub_order_escrow(struct bw_hub *hub, struct hub_relay *relay)
     escrow->hub = hub;
     escrow->relay = relay->number;
     escrow->want = block;
+    escrow->in_doubt = relay->escrow_in_doubt;
     relay->escrow_asked = true;
     bw_desk_post(hub->daemon->lease_desk, &escrow->job);
 }

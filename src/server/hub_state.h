@@ -52,6 +52,8 @@ struct hub_relay {
     bool ever_connected;
     struct bw_relay_load load;
     bool escrow_asked;
+    bool escrow_in_doubt; /* the last answer was lost: slots may have been granted that the book lacks */
+    uint32_t granted;     /* slots given to the book in all, from the start or by the database */
     enum bw_relay_state published_state;
     bool published_lease;
 
@@ -100,6 +102,7 @@ struct bw_hub {
     uint64_t head;
     struct hub_group *waiting;    /* hash by number */
     struct hub_linger *lingering; /* hash by key */
+    struct hub_policy *policies;  /* that could not be read yet */
     bool polling;
     uint64_t poll_at_ms;
     uint64_t renew_at_ms;
@@ -148,6 +151,12 @@ void hub_forget_links(struct hub_relay *relay);
 /* hub_welcome.c */
 void hub_welcome(struct bw_hub *hub, struct hub_relay *relay, uint64_t epoch);
 void hub_welcome_due(struct bw_hub *hub);
+
+/* hub_policies.c */
+/* A revision is in force: it is read back. False when memory is out. */
+bool hub_policy_published(struct bw_hub *hub, const struct bw_id *tenant);
+void hub_policies_retry(struct bw_hub *hub);
+void hub_policies_forget(struct bw_hub *hub);
 
 /* hub_sessions.c */
 void hub_session_tick(struct bw_hub *hub);

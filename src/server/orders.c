@@ -222,6 +222,39 @@ enum bw_code bw_orders_read_policies(struct bw_store_db *db,
     return code;
 }
 
+static enum bw_code give_to_workers(struct bw_daemon *daemon, struct bw_policy_set *set, struct bw_error *err)
+{
+    enum bw_code code = BW_OK;
+    for (unsigned i = 0; i < daemon->worker_count; i++) {
+        if (!bw_worker_set_policy(daemon->workers[i], set))
+            code = bw_fail_memory(err);
+    }
+    return code;
+}
+
+enum bw_code bw_orders_read_policy(struct bw_daemon *daemon, struct bw_store_db *db,
+                                   const struct bw_id *tenant, struct bw_error *err)
+{
+    struct policies_reading reading = {.db = db};
+    struct bw_store_tenant named;
+    struct bw_policy_set *set = NULL;
+    enum bw_code code = bw_store_tenant_by_id(db, tenant, &named, err);
+    if (code == BW_OK)
+        code = bw_store_policy_read(db, tenant, 0, on_policy, &reading, err);
+    if (code == BW_OK && reading.failed)
+        code = bw_fail_memory(err);
+    if (code == BW_OK)
+        code = bw_policy_set_create(tenant, named.name, reading.rows[0].revision,
+                                    bw_view_of(reading.rows[0].yaml, reading.rows[0].len), &set, err);
+    if (code == BW_OK)
+        code = give_to_workers(daemon, set, err);
+    bw_policy_set_release(set);
+    for (size_t i = 0; i < reading.count; i++)
+        bw_free(reading.rows[i].yaml);
+    bw_free(reading.rows);
+    return code;
+}
+
 /* ---- orders ---- */
 
 struct trip {
@@ -363,10 +396,7 @@ static enum bw_code publish_policy(struct trip *trip, struct bw_store_db *db, st
                                 publish.yaml, &set, err);
     if (code != BW_OK)
         return code;
-    for (unsigned i = 0; i < trip->daemon->worker_count; i++) {
-        if (!bw_worker_set_policy(trip->daemon->workers[i], set))
-            code = bw_fail_memory(err);
-    }
+    code = give_to_workers(trip->daemon, set, err);
     bw_policy_set_release(set);
     bw_log(BW_LOG_INFO, "policy_published", "tenant=%s revision=%u group=%lu",
            order->policy_publish.tenant_name, published.revision, (unsigned long)published.group);

@@ -23,4 +23,8 @@ BW_MUST_USE enum bw_code bw_orders_read_policies(struct bw_store_db *db,
                                                  void (*each)(void *context, struct bw_policy_set *set),
                                                  void *context, struct bw_error *err);
 
+/* One tenant's, given to every worker, when it is not theirs already. */
+BW_MUST_USE enum bw_code bw_orders_read_policy(struct bw_daemon *daemon, struct bw_store_db *db,
+                                               const struct bw_id *tenant, struct bw_error *err);
+
 #endif
