@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
+#include "runtime/random.h"
 #include "wire/wire.h"
 
 enum { CALL_DEADLINE_MS = 30000, CONNECT_MS = 10000, LATENCIES_FIRST = 65536 };
@@ -212,7 +213,8 @@ void bench_joins_create_meetings(struct bench_joins *joins, const struct bench_c
     /* The generator stops by time, so this takes as many as come in a little while, until there are enough.
      */
     size_t cap = count + 200000;
-    *joins = (struct bench_joins){.meetings = bw_calloc(cap, sizeof *joins->meetings)};
+    *joins =
+        (struct bench_joins){.meetings = bw_calloc(cap, sizeof *joins->meetings), .seed = bw_random_u64()};
     BW_CHECK(joins->meetings != NULL && creation.arena != NULL);
     while (joins->meeting_count < count) {
         struct bench_load load = {.path = "/bailiwick.v1.MeetingService/CreateMeeting",
@@ -239,7 +241,10 @@ void bench_join_request(void *context, struct bw_buf *out)
     Bailiwick__V1__E2eeScheme capable[] = {BAILIWICK__V1__E2EE_SCHEME__E2EE_SCHEME_SFRAME_MLS,
                                            BAILIWICK__V1__E2EE_SCHEME__E2EE_SCHEME_SFRAME};
     size_t at = joins->next++ % joins->meeting_count;
-    struct bw_id id = bench_new_id();
+    uint8_t bytes[16] = {0};
+    memcpy(bytes, &joins->next, 6);
+    memcpy(bytes + 8, &joins->seed, 8);
+    struct bw_id id = bw_id_v4(bytes);
     bw_id_format(&id, request_id);
     bw_id_format(&joins->meetings[at], meeting);
     /* Most participants of a meeting are in one country, some in a second one. */

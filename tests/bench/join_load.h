@@ -37,6 +37,7 @@ struct bench_joins {
     struct bw_id *meetings;
     size_t meeting_count;
     uint64_t next; /* joins asked for so far */
+    uint64_t seed; /* request ids follow from it and `next`: a generator has no time for the kernel's */
 };
 
 void bench_joins_create_meetings(struct bench_joins *joins, const struct bench_cell *cell, size_t count);

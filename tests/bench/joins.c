@@ -3,6 +3,8 @@
  * with as many rows of the same shape. Figure and anchors are measured in turns; the median of the rounds
  * counts.
  *
+ * The daemon has a worker for every second CPU: PostgreSQL, the relays and the generator need the others.
+ *
  *   joins [--workers N] [--seconds N]   all figures
  *   joins --profile ...                 joins alone, without figures: something to look at with perf   */
 #include <libpq-fe.h>
@@ -18,6 +20,7 @@
 #include "pg_anchors.h"
 #include "relay_swarm.h"
 #include "report.h"
+#include "runtime/thread.h"
 #include "wire/wire.h"
 
 enum { ROUNDS = 3, MEETINGS = 10000, CONNECTIONS = 10, STREAMS = 100, ANCHOR_S = 3 };
@@ -195,7 +198,7 @@ static void check(const struct bench *bench)
 int main(int argc, char **argv)
 {
     static struct bench bench;
-    unsigned workers = 0;
+    unsigned workers = bw_thread_cpus() > 1 ? bw_thread_cpus() / 2 : 1;
     bool profile = false;
     bench.seconds = 4;
     for (int i = 1; i < argc; i++) {
