@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import uuid
@@ -24,7 +25,7 @@ from stack import Problem, Refused, Stack, wait_for
 
 HOSPITAL, UNIVERSITY, COMPANY = "chu-lyon", "uni-example", "acme-europe"
 POLICIES = os.path.join(stack.ROOT, "policies")
-WIDTH = 100
+WIDTH = 116
 DATAGRAMS = 150
 
 
@@ -49,7 +50,8 @@ class Terminal:
     def output(self, text, lines=40):
         rows = text.rstrip("\n").split("\n")
         for row in rows[:lines]:
-            print(f"   {self.dim}|{self.off} {row[:WIDTH + 40]}")
+            for part in textwrap.wrap(row, WIDTH, subsequent_indent="      ", replace_whitespace=False) or [""]:
+                print(f"   {self.dim}|{self.off} {part}")
         if len(rows) > lines:
             print(f"   {self.dim}| … {len(rows) - lines} more lines{self.off}")
 
@@ -250,7 +252,8 @@ class Demo:
             self.t.tell("Skipped: there is no ffmpeg here (Debian package ffmpeg).")
             return
         sender, receiver = self.lecturers[0], self.lecturers[3]
-        into, out = stack.free_ports(socket.SOCK_DGRAM, 2)
+        out = stack.free_rtp_port()
+        into = next(port for port in stack.free_ports(socket.SOCK_DGRAM, 3) if port not in (out, out + 1))
         description = self.cell.write("v=0\no=- 0 0 IN IP4 127.0.0.1\ns=demo\nc=IN IP4 127.0.0.1\nt=0 0\n"
                                       f"m=video {out} RTP/AVP 96\na=rtpmap:96 VP8/90000\n", "rtp.sdp")
         ffmpeg = ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error"]

@@ -30,7 +30,7 @@ START_S = 30
 SOCKET_PATH_MAX = 90
 # Below the ports that the kernel gives to outgoing connections, so that none of those takes one between our look
 # and our use.
-PORTS = range(20000, 30000)
+PORTS = range(20000, 29999)
 
 
 class Problem(Exception):
@@ -64,7 +64,7 @@ def free_ports(kind, count):
     """Ports of loopback that nobody listens on now; held together, so that they differ."""
     held, ports = [], []
     # Two of us that run side by side look at different places, by the process id, before they look everywhere.
-    own = PORTS[os.getpid() % 100 * 100:][:100]
+    own = PORTS[os.getpid() % 99 * 100:][:100]
     candidates = random.sample(PORTS, len(PORTS)) + random.sample(own, len(own))
     try:
         while len(ports) < count and candidates:
@@ -82,6 +82,20 @@ def free_ports(kind, count):
     if len(ports) < count:
         raise Problem("there are no free ports on 127.0.0.1")
     return ports
+
+
+def free_rtp_port():
+    """An even port whose successor is free, too: RTCP has that one (RFC 3550, section 11)."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp:
+            try:
+                if port % 2 == 0:
+                    rtp.bind(("127.0.0.1", port))
+                    rtcp.bind(("127.0.0.1", port + 1))
+                    return port
+            except OSError:
+                pass
+    raise Problem("there are no free ports on 127.0.0.1")
 
 
 def wait_for(what, condition, seconds, every=0.05):

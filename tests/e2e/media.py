@@ -88,6 +88,7 @@ def check_relays_forward_while_the_database_is_away(cell):
     results = {one.slot: one.result() for one in processes}
     expect(complete(results, 400), f"something is missing: {results}")
     harness.wait_for("all connections to the database", lambda: lanes(cell) == before, 15, 0.2)
+    cell.await_relays()
 
 
 def lanes(cell):
