@@ -122,6 +122,8 @@ static void answer(struct bw_owner *owner, struct batch *batch, struct bw_op *op
         member = bw_meeting_member(live->meeting, &op->admission.entry);
         if (member == NULL)
             bw_fail(&op->error, BW_FAILED_PRECONDITION, "LEFT_SINCE", "the participant has left since");
+        else /* and a later change of the mode, of which a label must not claim what is past */
+            admission_fill(owner, op, live->meeting, member);
     }
     if (op->error.code != BW_OK)
         op_finish(owner, op);

@@ -161,10 +161,53 @@ static uint64_t patience_ms(const struct draft *draft, const struct affected *af
     return patience;
 }
 
-/* The mode under the policy of now. */
+/* Whether somebody has no place only because this replica holds too few slots of a relay that has more: they
+ * are asked for. Whom that concerns must not lose their meeting over it. */
+static bool lacks_escrow(struct draft *draft, size_t unplaced)
+{
+    const struct bw_owner *owner = draft->owner;
+    const struct bw_snapshot *snapshot = owner->view->snapshot;
+    bool lacking = false;
+    for (size_t i = 0; i < snapshot->relay_count; i++) {
+        uint32_t number = snapshot->facts->relays[i].number;
+        uint32_t room = bw_book_room(owner->config.book, number);
+        if (!bw_bitset_test(&draft->live->constraints->eligible, i) ||
+            snapshot->live[i].state != BW_RELAY_SERVING || !snapshot->live[i].lease_ok || room >= unplaced ||
+            (uint64_t)room + bw_book_taken(owner->config.book, number) >= snapshot->live[i].capacity)
+            continue;
+        owner->config.ports.escrow_low(owner->config.ports.context, number);
+        lacking = true;
+    }
+    return lacking;
+}
+
+/* How long the next slots may take to come. */
+enum { ESCROW_PATIENCE_MS = 3000 };
+
+/* True when those without a place wait for slots that were asked for; each time some come the wait begins
+ * anew. */
+static bool awaits_escrow(struct draft *draft, const struct affected *affected, const bool *moved)
+{
+    struct live *live = draft->live;
+    size_t unplaced = 0;
+    for (size_t i = 0; i < affected->count; i++)
+        unplaced += !moved[i];
+    if (unplaced == 0 || !lacks_escrow(draft, unplaced)) {
+        live->starved_until_ms = 0;
+        return false;
+    }
+    uint64_t now = owner_mono(draft->owner);
+    if (live->starved_until_ms == 0 || unplaced < affected->count)
+        live->starved_until_ms = now + ESCROW_PATIENCE_MS;
+    return now < live->starved_until_ms;
+}
+
+/* The mode under the policy of now. A relay that came or went changes nothing about it. */
 static bool recheck_mode(struct draft *draft)
 {
     const struct bw_meeting *meeting = draft->live->meeting;
+    if (meeting->policy_revision == draft->live->constraints_revision)
+        return true;
     struct bw_mode_policy policy = mode_policy_of(draft->live->constraints);
     const struct bw_mode_input input = {
         .policy = &policy,
@@ -189,7 +232,7 @@ void decide_recheck(struct draft *draft)
     }
     struct affected affected = {0};
     if (!find_affected(draft, &affected)) {
-        draft->broken = true;
+        live->recheck_at_tick = true; /* nothing was decided yet: the meeting goes on as it is */
         return;
     }
     if (affected.count > 0) {
@@ -203,13 +246,16 @@ void decide_recheck(struct draft *draft)
             bw_place_plan(&request, affected.participants, affected.count, arena, &plan, &trace, &err) !=
                 BW_OK ||
             !move_placed(draft, &affected, &plan, moved)) {
-            draft->broken = true;
+            live->recheck_at_tick = true;
             return;
         }
+        bool starved = awaits_escrow(draft, &affected, moved);
+        if (starved)
+            owner->starved = true;
         uint64_t patience = patience_ms(draft, &affected, moved);
         if (patience > 0 && live->drain_until_ms == 0)
             live->drain_until_ms = now + patience;
-        if (patience > 0 && now < live->drain_until_ms) {
+        if (starved || (patience > 0 && now < live->drain_until_ms)) {
             live->recheck_at_tick = true;
         } else {
             live->drain_until_ms = 0;

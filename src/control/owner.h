@@ -100,11 +100,12 @@ struct bw_owner_config {
     const char *cell;     /* name */
     struct bw_id stream;
     struct bw_weights weights;
-    uint32_t escrow_low_water; /* ask for more below */
-    uint64_t grant_life_ms;    /* <= BW_GRANT_LIFE_MAX_MS */
-    uint64_t empty_meeting_ms; /* a meeting without participants ends after this */
-    uint64_t ended_kept_ms;    /* an ended one can be read for so long */
-    uint64_t burst_window_ms;  /* of weights.burst_limit: about one load report */
+    uint32_t escrow_low_water;   /* ask for more below */
+    uint64_t grant_life_ms;      /* <= BW_GRANT_LIFE_MAX_MS */
+    uint64_t empty_meeting_ms;   /* a meeting without participants ends after this */
+    uint64_t meeting_max_age_ms; /* and any meeting after this */
+    uint64_t ended_kept_ms;      /* an ended one can be read for so long */
+    uint64_t burst_window_ms;    /* of weights.burst_limit: about one load report */
 };
 
 BW_MUST_USE enum bw_code bw_owner_create(const struct bw_owner_config *config, struct bw_owner **out,

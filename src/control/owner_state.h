@@ -29,12 +29,13 @@ struct live {
     unsigned failures;    /* batches in a row */
     bool delayed;         /* is in the owner's delayed list */
     struct live *next_delayed;
-    bool unread;             /* what is in memory is not to be trusted: read it back first */
-    uint64_t last_group;     /* of its newest decision; 0 after a restart */
-    bool recheck;            /* policy or fleet changed since it was last checked */
-    bool recheck_at_tick;    /* it was checked, and that is to be done again in a while */
-    uint64_t drain_until_ms; /* mono; when who may not stay is removed; 0: not pending */
-    uint64_t empty_since_ms; /* mono; 0: somebody is in */
+    bool unread;               /* what is in memory is not to be trusted: read it back first */
+    uint64_t last_group;       /* of its newest decision; 0 after a restart */
+    bool recheck;              /* policy or fleet changed since it was last checked */
+    bool recheck_at_tick;      /* it was checked, and that is to be done again in a while */
+    uint64_t drain_until_ms;   /* mono; when who may not stay is removed; 0: not pending */
+    uint64_t starved_until_ms; /* mono; some wait for slots that were asked for until then; 0: nobody */
+    uint64_t empty_since_ms;   /* mono; 0: somebody is in */
 
     struct bw_constraints *constraints;
     uint32_t constraints_revision;
@@ -108,6 +109,7 @@ struct bw_owner {
     struct live *delayed;
     bool woken;
     bool closed;
+    bool starved; /* some meeting waits for escrow to move people */
 
     bool has_key;
     uint8_t key_id[BW_GRANT_KEY_ID_SIZE];

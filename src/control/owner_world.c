@@ -125,18 +125,40 @@ void bw_owner_set_signing_key(struct bw_owner *owner, const uint8_t key_id[BW_GR
 
 void bw_owner_escrow_changed(struct bw_owner *owner)
 {
+    struct live *live, *next;
+    if (owner->starved) {
+        owner->starved = false;
+        HASH_ITER(hh, owner->lives, live, next)
+        {
+            if (live->meeting == NULL || live->starved_until_ms == 0)
+                continue;
+            live->recheck = true;
+            live_make_ready(owner, live);
+        }
+    }
     retry_waiting(owner);
 }
 
-static void end_empty(struct bw_owner *owner, struct live *live, uint64_t now)
+/* Nobody is in for long enough, or it is older than a meeting may be. */
+static bool is_over(const struct bw_owner *owner, struct live *live, uint64_t now, uint64_t wall,
+                    uint8_t *reason)
 {
-    if (live->meeting->slot_count > 0) {
+    if (live->meeting->slot_count > 0)
         live->empty_since_ms = 0;
-        return;
-    }
-    if (live->empty_since_ms == 0)
+    else if (live->empty_since_ms == 0)
         live->empty_since_ms = now;
-    if (now - live->empty_since_ms < owner->config.empty_meeting_ms || live->batch != NULL || live->loading)
+    if (wall >= live->meeting->created_ms + owner->config.meeting_max_age_ms) {
+        *reason = BW_END_ABANDONED;
+        return true;
+    }
+    *reason = BW_END_EVERYBODY_LEFT;
+    return live->empty_since_ms != 0 && now - live->empty_since_ms >= owner->config.empty_meeting_ms;
+}
+
+static void end_if_over(struct bw_owner *owner, struct live *live, uint64_t now, uint64_t wall)
+{
+    uint8_t reason;
+    if (!is_over(owner, live, now, wall, &reason) || live->batch != NULL || live->loading)
         return;
     struct batch *batch = batch_create(owner, live);
     if (batch == NULL)
@@ -145,7 +167,7 @@ static void end_empty(struct bw_owner *owner, struct live *live, uint64_t now)
                           .live = live,
                           .batch = batch,
                           .now_ms = owner->config.ports.wall_ms(owner->config.ports.context)};
-    decide_end(&draft, NULL, BW_END_EVERYBODY_LEFT);
+    decide_end(&draft, NULL, reason);
     batch_close(&draft);
 }
 
@@ -167,9 +189,11 @@ void bw_owner_tick(struct bw_owner *owner)
             continue;
         }
         if (live->meeting->ended) {
-            if (wall - live->meeting->ended_ms > owner->config.ended_kept_ms && live->queue.first == NULL &&
+            if (wall > live->meeting->ended_ms + owner->config.ended_kept_ms && live->queue.first == NULL &&
                 live->batch == NULL && !live->ready && !live->loading)
                 live_forget(owner, live);
+            else if (live->queue.first != NULL)
+                live_make_ready(owner, live);
             continue;
         }
         if (live->recheck_at_tick || (live->constraints != NULL && wall >= live->constraints->valid_until_ms))
@@ -181,6 +205,6 @@ void bw_owner_tick(struct bw_owner *owner)
             live->burst_start_ms = now;
             live->burst_count = 0;
         }
-        end_empty(owner, live, now);
+        end_if_over(owner, live, now, wall);
     }
 }

@@ -23,6 +23,9 @@
 
 enum { DECISION_ARENA_BYTES = 64 << 20, LEASE_WAIT_MAX_MS = 30000 };
 
+/* How long nobody may have served the cell for overdue meetings to be ended properly. */
+static const uint64_t AWAY_MAX_MS = UINT64_C(7) * 86400000;
+
 /* ---- who we are ---- */
 
 static enum bw_code read_replica_id(const char *path, struct bw_id *id, bool *found, struct bw_error *err)
@@ -218,7 +221,8 @@ static enum bw_code restore_meetings(struct bw_daemon *daemon, struct bw_store_d
     struct restoring restoring = {.daemon = daemon, .arena = bw_arena_create(DECISION_ARENA_BYTES)};
     if (restoring.arena == NULL)
         return bw_fail_memory(err);
-    uint64_t now = bw_clock_wall_ms(), age = daemon->config->meeting_max_age_ms;
+    /* Older ones have ended, or their owner would have ended them while this replica was away. */
+    uint64_t now = bw_clock_wall_ms(), age = daemon->config->meeting_max_age_ms + AWAY_MAX_MS;
     enum bw_code code =
         bw_store_decisions_since(db, now > age ? now - age : 0, 0, restore_decision, &restoring, err);
     bw_arena_destroy(restoring.arena);

@@ -290,6 +290,7 @@ enum bw_code bw_worker_create_owner(struct bw_worker *worker, struct bw_error *e
         .escrow_low_water = config->escrow_block / 2 + 1,
         .grant_life_ms = config->grant_life_ms,
         .empty_meeting_ms = config->empty_meeting_ms,
+        .meeting_max_age_ms = config->meeting_max_age_ms,
         .ended_kept_ms = 3600000,
         .burst_window_ms = 2000,
     };

@@ -479,6 +479,7 @@ static bool owner_create(struct bw_headless *headless)
         .escrow_low_water = 2,
         .grant_life_ms = 60000,
         .empty_meeting_ms = 30000,
+        .meeting_max_age_ms = 86400000,
         .ended_kept_ms = 60000,
         .burst_window_ms = 5000,
     };
