@@ -326,6 +326,12 @@ void bw_api_enroll_relay(struct bw_api_call *call)
         return;
     }
     bw_facts_release(alone);
+    const struct bw_fleet_view *view = bw_api_view_of(call);
+    if (view != NULL && view->snapshot->region_count > 0 && facts.region != NULL &&
+        bw_snapshot_region(view->snapshot, facts.region) == BW_NO_REGION) {
+        bw_api_fail_field(call, "facts.region", "the cell's topology has no region \"%s\"", facts.region);
+        return;
+    }
     struct enrolling *enrolling = bw_arena_zalloc(call->arena, 1, sizeof *enrolling);
     char *spiffe = spiffe_of(call, facts.name);
     if (enrolling == NULL || spiffe == NULL ||

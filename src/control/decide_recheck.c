@@ -103,6 +103,7 @@ static bool move_placed(struct draft *draft, const struct affected *affected, co
     const struct bw_facts *facts = draft->owner->view->snapshot->facts;
     struct bw_decision_move *moves = bw_arena_zalloc(draft->batch->arena, affected->count + 1, sizeof *moves);
     struct bw_decision *decision = draft_begin(draft, NULL, BW_DECISION_MOVED);
+    bool illegal = false;
     if (moves == NULL || decision == NULL)
         return false;
     for (size_t i = 0; i < affected->count; i++) {
@@ -119,12 +120,15 @@ static bool move_placed(struct draft *draft, const struct affected *affected, co
             continue;
         }
         moved[i] = true;
+        illegal = illegal || affected->verdicts[i] == ILLEGAL;
         moves[decision->move_count++] =
             (struct bw_decision_move){.slot = member->slot, .from = member->relay, .to = to};
     }
     decision->moves = moves;
     if (decision->move_count == 0)
         return true;
+    /* A relay that the policy forbids from now on carries nobody a moment longer. */
+    draft->evicting = illegal && draft->live->constraints->on_policy_change == BW_CHANGE_EVICT;
     if (draft_add(draft, decision, NULL))
         return true;
     for (size_t i = 0; i < decision->move_count; i++)

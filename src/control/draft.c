@@ -86,7 +86,7 @@ static bool has_number(const uint32_t *numbers, size_t count, uint32_t number)
 }
 
 /* The links of a meeting are the full mesh of its relays. Moves are made before they are broken: what a move
- * ends may linger. */
+ * ends may linger, unless the policy evicts. */
 static void effect_links(struct effects *effects, const uint32_t *before, size_t before_count,
                          const uint32_t *after, size_t after_count, bool lingers)
 {
@@ -127,7 +127,7 @@ static const struct bw_decision_link *mesh_of(const uint32_t *relays, size_t cou
 
 /* Removals need the members as they are before the decision is applied. */
 static void effects_before(struct effects *effects, const struct bw_meeting *meeting,
-                           const struct bw_decision *decision)
+                           const struct bw_decision *decision, bool lingers)
 {
     if (decision->kind == BW_DECISION_LEFT || decision->kind == BW_DECISION_CONNECTOR_REMOVED) {
         const struct bw_member *member = bw_meeting_slot(meeting, decision->slot);
@@ -140,7 +140,7 @@ static void effects_before(struct effects *effects, const struct bw_meeting *mee
         for (size_t i = 0; i < decision->move_count; i++) {
             const struct bw_member *member = bw_meeting_slot(meeting, decision->moves[i].slot);
             if (member != NULL)
-                effect_slot(effects, member, decision->moves[i].from, true, true);
+                effect_slot(effects, member, decision->moves[i].from, true, lingers);
         }
     }
 }
@@ -252,7 +252,8 @@ bool draft_add(struct draft *draft, struct bw_decision *decision, struct bw_op *
         effects.items = bw_arena_zalloc(arena, effects.cap, sizeof *effects.items);
         if (before == NULL || effects.items == NULL || !account(change, meeting, arena))
             return broken(draft);
-        effects_before(&effects, meeting, decision);
+        bool lingers = decision->kind == BW_DECISION_MOVED && !draft->evicting;
+        effects_before(&effects, meeting, decision, lingers);
         struct bw_error err;
         if (bw_meeting_apply(meeting, decision, &err) != BW_OK)
             return broken(draft);
@@ -261,8 +262,7 @@ bool draft_add(struct draft *draft, struct bw_decision *decision, struct bw_op *
         decision->relay_count = meeting->relay_count;
         if (decision->relays == NULL)
             return broken(draft);
-        effect_links(&effects, before, relays_before, decision->relays, decision->relay_count,
-                     decision->kind == BW_DECISION_MOVED);
+        effect_links(&effects, before, relays_before, decision->relays, decision->relay_count, lingers);
         decision->links = mesh_of(decision->relays, decision->relay_count, arena, &decision->link_count);
         if (decision->links == NULL)
             return broken(draft);

@@ -139,9 +139,12 @@ static void escrow_low(void *context, uint32_t relay)
 static void committed(void *context, uint64_t group, const struct bw_change *change)
 {
     struct bw_headless *headless = context;
+    size_t lingering = 0;
+    for (size_t i = 0; i < change->effect_count; i++)
+        lingering += change->effects[i].removed && change->effects[i].lingers;
     if (headless->change_count < BW_HEADLESS_CHANGES)
         headless->changes[headless->change_count++] = (struct bw_headless_change){
-            change->decision.kind, change->decision.seq, group, change->effect_count};
+            change->decision.kind, change->decision.seq, group, change->effect_count, lingering};
 }
 
 /* ---- the log ---- */

@@ -33,7 +33,7 @@ struct bw_headless_change {
     enum bw_decision_kind kind;
     uint32_t seq;
     uint64_t group;
-    size_t effects;
+    size_t effects, lingering; /* removals that may wait */
 };
 
 struct bw_headless {

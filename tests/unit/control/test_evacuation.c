@@ -129,6 +129,46 @@ static void a_large_meeting_moves_as_one(void **state)
     assert_int_equal(scene.world.loads, 0); /* nothing failed on the way */
 }
 
+static size_t lingering_of_the_move(void)
+{
+    size_t lingering = SIZE_MAX;
+    for (size_t i = 0; i < scene.world.change_count; i++) {
+        if (scene.world.changes[i].kind == BW_DECISION_MOVED)
+            lingering = scene.world.changes[i].lingering;
+    }
+    return lingering;
+}
+
+static void who_is_drained_off_a_relay_may_change_over(void **state)
+{
+    (void)state;
+    struct bw_id meeting = scene_create(&scene);
+    scene_join(&scene, &meeting, "FR");
+    scene.world.relays[BW_PAR1].state = BW_RELAY_DRAINING;
+    publish_fleet();
+    assert_int_equal(lingering_of_the_move(), 1);
+}
+
+static void who_is_evicted_from_a_relay_leaves_it_at_once(void **state)
+{
+    (void)state;
+    struct bw_id meeting = scene_create(&scene);
+    scene_join(&scene, &meeting, "FR");
+    static const char swiss[] = "apiVersion: bailiwick/v1\n"
+                                "kind: TenantPolicy\n"
+                                "tenant: chu-lyon\n"
+                                "residency: { atRest: eu }\n"
+                                "entry: { allow: [\"*\"] }\n"
+                                "transit: { allow: [CH, FR], deny: [\"site:par1\"],\n"
+                                "  operators: { allowJurisdictions: [EU, CH] }, onPolicyChange: evict }\n"
+                                "e2ee: { mode: preferred }\n"
+                                "connectors: { allow: [] }\n";
+    assert_true(bw_headless_publish(&scene.world, "chu-lyon", 2, swiss));
+    bw_headless_settle(&scene.world);
+    assert_int_equal(scene_people(&scene, &meeting), 1);
+    assert_int_equal(lingering_of_the_move(), 0);
+}
+
 static void a_relay_that_goes_leaves_an_announced_lowering_alone(void **state)
 {
     (void)state;
@@ -179,6 +219,8 @@ int main(void)
         TEST(people_of_a_dead_relay_wait_for_slots_that_were_asked_for),
         TEST(slots_that_never_come_are_not_waited_for_without_end),
         TEST(a_large_meeting_moves_as_one),
+        TEST(who_is_drained_off_a_relay_may_change_over),
+        TEST(who_is_evicted_from_a_relay_leaves_it_at_once),
         TEST(a_relay_that_goes_leaves_an_announced_lowering_alone),
         TEST(no_meeting_lives_longer_than_it_may),
         TEST(a_closed_owner_answers_at_once),
