@@ -240,7 +240,7 @@ static enum bw_code submit_change(struct batch *batch, struct change *change, st
     uint32_t *relays = bw_arena_zalloc(batch->arena, change->change.effect_count + 1, sizeof *relays);
     if (code == BW_OK && relays == NULL)
         code = bw_fail_memory(err);
-    if (code == BW_OK) {
+    if (code == BW_OK && relays != NULL) {
         struct bw_row row = {
             .decision = &change->change.decision,
             .record = bw_buf_view(record),

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +30,6 @@
 #include "wire/wire.h"
 
 enum { DEADLINE_MS = 10000, STARTUP_MS = 20000, RELAY_CAPACITY = 100000, ARENA = 1 << 20 };
-
-extern char **environ;
 
 static struct bench_cell *running; /* what to take down however the program ends */
 
@@ -71,13 +68,9 @@ static void take_down(void)
         fprintf(stderr, "%s is left behind\n", cell->directory);
 }
 
-_Noreturn BW_PRINTF(1, 2) static void die(const char *format, ...)
+_Noreturn static void die(const char *what, const char *why)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
+    fprintf(stderr, "%s: %s\n", what, why);
     if (running != NULL)
         show_log(running);
     take_down();
@@ -86,8 +79,11 @@ _Noreturn BW_PRINTF(1, 2) static void die(const char *format, ...)
 
 void bench_must(enum bw_code code, const struct bw_error *err)
 {
-    if (code != BW_OK)
-        die("%s: %s (%s)", bw_code_name(code), err->show, err->log);
+    if (code == BW_OK)
+        return;
+    if (err->log[0] != '\0')
+        fprintf(stderr, "%s\n", err->log);
+    die(bw_code_name(code), err->show);
 }
 
 /* Signals are blocked everywhere and waited for here, so that taking down is ordinary code. */
@@ -152,7 +148,7 @@ static pid_t spawn(const struct bench_cell *cell, const char *file, const char *
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (code != 0)
-        die("%s: %s", file, strerror(code));
+        die(file, strerror(code));
     return pid;
 }
 
@@ -170,7 +166,7 @@ static void run(const struct bench_cell *cell, const char *const *argv)
 {
     int status;
     if (waitpid(start(cell, argv), &status, 0) < 0 || status != 0)
-        die("bailiwickd %s failed", argv[1]);
+        die(argv[1], "bailiwickd failed");
 }
 
 unsigned bench_free_port(void)
@@ -266,9 +262,9 @@ const ProtobufCMessage *bench_cell_call(struct bw_grpc_sync *sync, const char *p
                             &outcome);
     bw_buf_finish(&bytes);
     if (outcome.code != BW_OK)
-        die("%s: %s: %s", path, bw_code_name(outcome.code), outcome.message);
+        die(path, outcome.message);
     if (reply.message == NULL)
-        die("%s: the reply cannot be read: %s", path, reply.error.show);
+        die(path, reply.error.show);
     return reply.message;
 }
 
@@ -373,7 +369,7 @@ static void apply_policy(struct bw_grpc_sync *sync, struct bw_arena *arena)
             sync, "/bailiwick.v1.PolicyService/ApplyPolicy", &request.base,
             &bailiwick__v1__apply_policy_response__descriptor, arena);
     if (!reply->applied)
-        die("the policy was not applied: %s",
+        die("the policy was not applied",
             reply->n_diagnostics > 0 ? reply->diagnostics[0]->message : "it has no errors");
 }
 
@@ -423,13 +419,13 @@ static void wait_until_up(struct bench_cell *cell, struct bw_grpc_tls *tls)
             bw_grpc_client_unary_sync(&config, "/bailiwick.v1.TenantService/ListTenants", 1000, NULL, 0,
                                       bw_buf_view(&bytes), arena, &reply, &outcome);
         if (code != BW_OK && bw_clock_mono_ms() > end)
-            die("the daemon does not answer: %s", outcome.message);
+            die("the daemon does not answer", outcome.message);
         bw_arena_destroy(arena);
         if (code == BW_OK)
             break;
         if (waitpid(cell->daemon, NULL, WNOHANG) != 0) {
             cell->daemon = 0;
-            die("the daemon has ended");
+            die("bailiwickd serve", "it has ended");
         }
         usleep(50000);
     }
@@ -444,7 +440,7 @@ void bench_cell_start(struct bench_cell *cell, unsigned workers)
     const char *parent = getenv("TMPDIR");
     snprintf(cell->directory, sizeof cell->directory, "%s/bw-cell-XXXXXX", parent != NULL ? parent : "/tmp");
     if (mkdtemp(cell->directory) == NULL)
-        die("%s: %s", cell->directory, strerror(errno));
+        die(cell->directory, strerror(errno));
     running = cell;
     setenv("BW_PG_OPTIONS", "track_commit_timestamp = on", 0);
     bw_pg_cluster_start(&cell->cluster);

@@ -37,7 +37,7 @@ void bench_cell_stop(struct bench_cell *cell);
 /* One call on a connection. The reply lies in the arena. */
 const ProtobufCMessage *bench_cell_call(struct bw_grpc_sync *sync, const char *path,
                                         const ProtobufCMessage *request,
-                                        const ProtobufCMessageDescriptor *reply, struct bw_arena *arena);
+                                        const ProtobufCMessageDescriptor *descriptor, struct bw_arena *arena);
 
 /* Starts a program beside the cell, its output in the cell's log; the caller ends it. */
 pid_t bench_cell_spawn(const struct bench_cell *cell, const char *const *argv);

@@ -168,7 +168,7 @@ static void start_nghttpd(struct bench *bench)
 static struct figure anchor(struct bench *bench)
 {
     enum { REQUESTS = 200000 };
-    struct figure figure;
+    struct figure figure = {0};
     double cpu = bench_cpu_s(bench->nghttpd);
     if (!h2load(bench, REQUESTS, &figure.rate)) {
         fprintf(stderr, "not every request to nghttpd succeeded\n");

@@ -41,8 +41,8 @@ struct bench_joins {
 };
 
 void bench_joins_create_meetings(struct bench_joins *joins, const struct bench_cell *cell, size_t count);
-/* For struct bench_load: joins of new participants, meeting after meeting. */
-void bench_join_request(void *joins, struct bw_buf *out);
+/* For struct bench_load, with a struct bench_joins: joins of new participants, meeting after meeting. */
+void bench_join_request(void *context, struct bw_buf *out);
 extern const char bench_join_path[];
 
 #endif
