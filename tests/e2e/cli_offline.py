@@ -188,7 +188,10 @@ def check_colour_is_for_terminals_only():
     argv = [PROGRAM, "policy", "check", "-f", "tests/fixtures/policy/invalid/typos.yaml"]
 
     def on_terminal(**more):
-        parent, child = pty.openpty()
+        try:
+            parent, child = pty.openpty()
+        except OSError as why:  # a root without /dev/pts
+            raise Skip(f"no terminal can be had here: {why}") from None
         env = {**os.environ, "TERM": "xterm", **more}
         env.pop("NO_COLOR", None) if "NO_COLOR" not in more else None
         process = subprocess.Popen(argv, stdout=child, stderr=child, cwd=ROOT, env=env)
@@ -345,6 +348,10 @@ def check_a_grant_is_judged_without_a_server():
     assert "no base64" in err, err
 
 
+class Skip(Exception):
+    pass
+
+
 def main():
     failed = 0
     for name, check in list(globals().items()):
@@ -353,6 +360,8 @@ def main():
         try:
             check()
             print(f"ok {name[6:]}", flush=True)
+        except Skip as why:
+            print(f"skipped: {name[6:]}: {why}", flush=True)
         except Exception as problem:  # whatever it is, the next check still runs
             failed += 1
             print(f"not ok {name[6:]}: {str(problem).splitlines()[0] if str(problem) else type(problem).__name__}")
