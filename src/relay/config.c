@@ -1,10 +1,10 @@
 #include "relay/config.h"
 
-#include <libgen.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "runtime/file.h"
+#include "yaml/copy.h"
 
 /* ---- the file's shape ---- */
 
@@ -363,31 +363,10 @@ const struct bw_field_table bw_relay_config_table = {"RelayConfig", "Configurati
 /* ---- loading ---- */
 
 struct loading {
-    struct bw_arena *arena;
+    struct bw_copies copies;
     const struct bw_source *source;
     struct bw_diags *diags;
-    const char *directory;
-    bool no_memory;
 };
-
-static const char *text_of(struct loading *l, const struct bw_yaml_text *text)
-{
-    if (text->text.len == 0)
-        return NULL;
-    const char *copy = bw_arena_strndup(l->arena, (const char *)text->text.data, text->text.len);
-    l->no_memory = l->no_memory || copy == NULL;
-    return copy;
-}
-
-static const char *path_of(struct loading *l, const struct bw_yaml_text *text)
-{
-    const char *path = text_of(l, text);
-    if (path == NULL || path[0] == '/')
-        return path;
-    path = bw_arena_printf(l->arena, "%s/%s", l->directory, path);
-    l->no_memory = l->no_memory || path == NULL;
-    return path;
-}
 
 static void complain(struct loading *l, enum bw_diag_code code, struct bw_pos at, const char *text)
 {
@@ -399,7 +378,7 @@ static const char *address_text(struct loading *l, const struct bw_yaml_text *te
                                 struct bw_address *address)
 {
     struct bw_error err = {0};
-    const char *copy = text_of(l, text);
+    const char *copy = bw_copy_text(&l->copies, text);
     if (copy != NULL && bw_address_parse(copy, address, &err) != BW_OK) {
         complain(l, BW_P_BAD_TEXT, text->at, err.show);
         return NULL;
@@ -424,20 +403,20 @@ static void take_media(struct loading *l, const struct raw_media *raw, struct bw
 static void take_cell(struct loading *l, const struct raw_cell *raw, const struct bw_relay_config *config,
                       struct bw_relay_cell_settings *cell)
 {
-    cell->name = text_of(l, &raw->name);
-    const char **endpoints = bw_arena_zalloc(l->arena, raw->endpoints.count + 1, sizeof *endpoints);
-    l->no_memory = l->no_memory || endpoints == NULL;
+    cell->name = bw_copy_text(&l->copies, &raw->name);
+    const char **endpoints = bw_arena_zalloc(l->copies.arena, raw->endpoints.count + 1, sizeof *endpoints);
+    l->copies.no_memory = l->copies.no_memory || endpoints == NULL;
     for (size_t i = 0; endpoints != NULL && i < raw->endpoints.count; i++)
-        endpoints[i] = text_of(l, &raw->endpoints.items[i]);
+        endpoints[i] = bw_copy_text(&l->copies, &raw->endpoints.items[i]);
     cell->endpoints = endpoints;
     cell->endpoint_count = raw->endpoints.count;
     cell->capacity = raw->capacity.value > 0 ? (uint32_t)raw->capacity.value : config->limits.channels;
     cell->insecure = raw->insecure.value != 0;
-    cell->ca = path_of(l, &raw->tls.ca);
-    cell->certificate = path_of(l, &raw->tls.certificate);
-    cell->key = path_of(l, &raw->tls.key);
-    cell->server_name = text_of(l, &raw->tls.server_name);
-    cell->server_spiffe_id = text_of(l, &raw->tls.server_spiffe_id);
+    cell->ca = bw_copy_path(&l->copies, &raw->tls.ca);
+    cell->certificate = bw_copy_path(&l->copies, &raw->tls.certificate);
+    cell->key = bw_copy_path(&l->copies, &raw->tls.key);
+    cell->server_name = bw_copy_text(&l->copies, &raw->tls.server_name);
+    cell->server_spiffe_id = bw_copy_text(&l->copies, &raw->tls.server_spiffe_id);
     if (cell->insecure && raw->tls.at.line != 0)
         complain(l, BW_P_KEYS_EXCLUDE, raw->tls.at, "a cell is either insecure or has tls, not both");
     if (!cell->insecure && raw->tls.at.line == 0)
@@ -467,21 +446,19 @@ static void take_cells(struct loading *l, const struct raw_config *raw, struct b
 
 static void take_claims(struct loading *l, const struct raw_claims *raw, struct bw_relay_config *config)
 {
-    config->site = text_of(l, &raw->site);
-    config->region = text_of(l, &raw->region);
-    config->country = text_of(l, &raw->country);
-    config->operator_name = text_of(l, &raw->operator_.name);
+    config->site = bw_copy_text(&l->copies, &raw->site);
+    config->region = bw_copy_text(&l->copies, &raw->region);
+    config->country = bw_copy_text(&l->copies, &raw->country);
+    config->operator_name = bw_copy_text(&l->copies, &raw->operator_.name);
     for (size_t i = 0; i < raw->operator_.jurisdictions.count; i++)
         config->jurisdictions[config->jurisdiction_count++] =
-            text_of(l, &raw->operator_.jurisdictions.items[i]);
+            bw_copy_text(&l->copies, &raw->operator_.jurisdictions.items[i]);
 }
 
 static void take_limits(struct loading *l, const struct raw_limits *raw, struct bw_relay_config *config)
 {
     struct bw_relay_limits *limits = &config->limits;
-    limits->meeting_members = raw->members.value > 0 ? (uint32_t)raw->members.value : limits->meeting_members;
-    if (raw->at.line == 0)
-        return; /* an absent map has no fallbacks: the defaults of the core stand */
+    limits->meeting_members = (uint32_t)raw->members.value;
     limits->packets_per_second = (uint32_t)raw->packets.value;
     limits->packets_burst = (uint32_t)raw->burst.value;
     limits->bits_per_second = raw->bits.value;
@@ -498,17 +475,17 @@ static void take_limits(struct loading *l, const struct raw_limits *raw, struct 
 static enum bw_code from_raw(struct loading *l, const struct raw_config *raw, struct bw_relay_config *config,
                              struct bw_error *err)
 {
-    config->name = text_of(l, &raw->name);
+    config->name = bw_copy_text(&l->copies, &raw->name);
     config->limits = bw_relay_limits_default();
     config->limits.channels = (uint32_t)raw->capacity.value;
     take_limits(l, &raw->limits, config);
     take_media(l, &raw->media, config);
     take_cells(l, raw, config);
     take_claims(l, &raw->claims, config);
-    config->status_socket = path_of(l, &raw->status.socket);
-    config->log_level = raw->log.at.line != 0 ? (enum bw_log_level)raw->log.level.value : BW_LOG_INFO;
-    config->log_json = raw->log.at.line != 0 && raw->log.format.value == 1;
-    if (l->no_memory)
+    config->status_socket = bw_copy_path(&l->copies, &raw->status.socket);
+    config->log_level = (enum bw_log_level)raw->log.level.value;
+    config->log_json = raw->log.format.value == 1;
+    if (l->copies.no_memory)
         return bw_fail_memory(err);
     return bw_diags_status(l->diags, err);
 }
@@ -519,16 +496,12 @@ enum bw_code bw_relay_config_load(const char *file, struct bw_arena *arena, stru
     struct bw_buf text = {0};
     struct raw_config raw;
     enum bw_code code = bw_file_read(file, BW_YAML_MAX_BYTES, &text, err);
-    const char *path = bw_arena_strdup(arena, file);
-    if (code == BW_OK && path == NULL)
-        code = bw_fail_memory(err);
     if (code != BW_OK) {
         bw_buf_finish(&text);
         return code;
     }
     struct bw_source source = {.file = file, .text = bw_buf_view(&text)};
-    struct loading l = {
-        .arena = arena, .source = &source, .diags = diags, .directory = dirname((char *)(uintptr_t)path)};
+    struct loading l = {.copies = bw_copies_of(arena, file), .source = &source, .diags = diags};
     struct bw_relay_config loaded = {0};
     code = bw_yaml_load(&source, &bw_relay_config_table, &raw, false, arena, diags, err);
     if (code == BW_OK)

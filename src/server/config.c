@@ -1,13 +1,10 @@
 #include "server/config.h"
 
-#include <errno.h>
-#include <libgen.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "base/alloc.h"
 #include "base/check.h"
+#include "runtime/file.h"
+#include "yaml/copy.h"
 
 /* ---- the file's shape ---- */
 
@@ -334,88 +331,48 @@ const struct bw_field_table bw_daemon_config_table = {"DaemonConfig", "Configura
 
 /* ---- loading ---- */
 
-static enum bw_code read_file(const char *file, struct bw_buf *out, struct bw_error *err)
+static void take_operators(struct bw_daemon_config *config, const struct raw_config *raw,
+                           struct bw_copies *copies)
 {
-    FILE *stream = fopen(file, "re");
-    if (stream == NULL)
-        return bw_fail(err, BW_NOT_FOUND, NULL, "%s: %s; `bailiwickd init` makes one", file, strerror(errno));
-    char chunk[8192];
-    size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, stream)) > 0 && out->len <= BW_YAML_MAX_BYTES)
-        bw_buf_append(out, chunk, n);
-    bool bad = ferror(stream) != 0;
-    fclose(stream);
-    if (bad)
-        return bw_fail(err, BW_UNAVAILABLE, NULL, "%s: cannot be read: %s", file, strerror(errno));
-    return out->failed ? bw_fail_memory(err) : BW_OK;
-}
-
-struct paths {
-    struct bw_arena *arena;
-    const char *directory;
-    bool failed;
-};
-
-static const char *text_of(struct paths *paths, const struct bw_yaml_text *text)
-{
-    if (text->text.len == 0)
-        return NULL;
-    const char *copy = bw_arena_strndup(paths->arena, (const char *)text->text.data, text->text.len);
-    paths->failed = paths->failed || copy == NULL;
-    return copy;
-}
-
-static const char *path_of(struct paths *paths, const struct bw_yaml_text *text)
-{
-    const char *path = text_of(paths, text);
-    if (path == NULL || path[0] == '/')
-        return path;
-    path = bw_arena_printf(paths->arena, "%s/%s", paths->directory, path);
-    paths->failed = paths->failed || path == NULL;
-    return path;
-}
-
-static void take_operators(struct bw_daemon_config *config, const struct raw_config *raw, struct paths *paths)
-{
-    const char **names = bw_arena_zalloc(paths->arena, raw->operators.count + 1, sizeof *names);
+    const char **names = bw_arena_zalloc(copies->arena, raw->operators.count + 1, sizeof *names);
     if (names == NULL) {
-        paths->failed = true;
+        copies->no_memory = true;
         return;
     }
     for (size_t i = 0; i < raw->operators.count; i++)
-        names[i] = text_of(paths, &raw->operators.items[i]);
+        names[i] = bw_copy_text(copies, &raw->operators.items[i]);
     config->operators = names;
     config->operator_count = raw->operators.count;
 }
 
-static void from_raw(struct bw_daemon_config *config, const struct raw_config *raw, struct paths *paths)
+static void from_raw(struct bw_daemon_config *config, const struct raw_config *raw, struct bw_copies *copies)
 {
-    config->cell = text_of(paths, &raw->cell);
-    config->trust_domain = text_of(paths, &raw->trust_domain);
+    config->cell = bw_copy_text(copies, &raw->cell);
+    config->trust_domain = bw_copy_text(copies, &raw->trust_domain);
     if (config->trust_domain == NULL && config->cell != NULL) {
-        config->trust_domain = bw_arena_printf(paths->arena, "%s.bailiwick.internal", config->cell);
-        paths->failed = paths->failed || config->trust_domain == NULL;
+        config->trust_domain = bw_arena_printf(copies->arena, "%s.bailiwick.internal", config->cell);
+        copies->no_memory = copies->no_memory || config->trust_domain == NULL;
     }
-    take_operators(config, raw, paths);
-    config->listen_address = text_of(paths, &raw->listen.address);
+    take_operators(config, raw, copies);
+    config->listen_address = bw_copy_text(copies, &raw->listen.address);
     config->listen_port = (uint16_t)raw->listen.port.value;
-    config->replica_endpoint = text_of(paths, &raw->listen.endpoint);
+    config->replica_endpoint = bw_copy_text(copies, &raw->listen.endpoint);
     config->insecure = raw->listen.insecure.value != 0;
-    config->insecure_caller = text_of(paths, &raw->listen.insecure_caller);
-    config->certificate = path_of(paths, &raw->listen.tls.certificate);
-    config->key = path_of(paths, &raw->listen.tls.key);
-    config->ca = path_of(paths, &raw->listen.tls.ca);
-    config->crl = path_of(paths, &raw->listen.tls.crl);
-    config->conninfo = text_of(paths, &raw->database.conninfo);
+    config->insecure_caller = bw_copy_text(copies, &raw->listen.insecure_caller);
+    config->certificate = bw_copy_path(copies, &raw->listen.tls.certificate);
+    config->key = bw_copy_path(copies, &raw->listen.tls.key);
+    config->ca = bw_copy_path(copies, &raw->listen.tls.ca);
+    config->crl = bw_copy_path(copies, &raw->listen.tls.crl);
+    config->conninfo = bw_copy_text(copies, &raw->database.conninfo);
     config->allow_unsafe_standbys = raw->database.unsafe.value != 0;
-    config->schema_directory = path_of(paths, &raw->database.schema);
-    config->signer_key = path_of(paths, &raw->signer.key);
-    config->ca_certificate = path_of(paths, &raw->signer.ca_certificate);
-    config->ca_key = path_of(paths, &raw->signer.ca_key);
-    config->state_directory = path_of(paths, &raw->state);
-    config->topology = path_of(paths, &raw->topology);
-    config->geo_database = path_of(paths, &raw->geo);
-    config->http_address = text_of(paths, &raw->http.address);
+    config->schema_directory = bw_copy_path(copies, &raw->database.schema);
+    config->signer_key = bw_copy_path(copies, &raw->signer.key);
+    config->ca_certificate = bw_copy_path(copies, &raw->signer.ca_certificate);
+    config->ca_key = bw_copy_path(copies, &raw->signer.ca_key);
+    config->state_directory = bw_copy_path(copies, &raw->state);
+    config->topology = bw_copy_path(copies, &raw->topology);
+    config->geo_database = bw_copy_path(copies, &raw->geo);
+    config->http_address = bw_copy_text(copies, &raw->http.address);
     config->http_port = (uint16_t)raw->http.port.value;
     config->workers = (unsigned)raw->limits.workers.value;
     config->lease_ms = raw->limits.lease.value;
@@ -426,23 +383,6 @@ static void from_raw(struct bw_daemon_config *config, const struct raw_config *r
     config->escrow_block = (uint32_t)raw->limits.escrow_block.value;
     config->log_level = (enum bw_log_level)raw->log.level.value;
     config->log_json = raw->log.format.value == 1;
-}
-
-/* A map that is absent as a whole leaves its members zero: its fallbacks are those of an empty map. */
-static void fill_absent(struct raw_config *raw)
-{
-    if (raw->http.at.line == 0)
-        raw->http.address.text = bw_view_str("127.0.0.1");
-    if (raw->log.at.line == 0)
-        raw->log.level.value = BW_LOG_INFO;
-    if (raw->limits.at.line == 0) {
-        raw->limits.lease.value = 10000;
-        raw->limits.meeting_age.value = 2ULL * 86400000;
-        raw->limits.empty_meeting.value = 600000;
-        raw->limits.drain.value = 20000;
-        raw->limits.grant_life.value = 120000;
-        raw->limits.escrow_block.value = 64;
-    }
 }
 
 static void check(const struct raw_config *raw, const struct bw_source *source, struct bw_diags *diags)
@@ -467,30 +407,30 @@ enum bw_code bw_daemon_config_load(const char *file, struct bw_arena *arena, str
                                    struct bw_daemon_config **out, struct bw_error *err)
 {
     struct bw_buf text = {0};
-    enum bw_code code = read_file(file, &text, err);
+    enum bw_code code = bw_file_read(file, BW_YAML_MAX_BYTES, &text, err);
     if (code != BW_OK) {
         bw_buf_finish(&text);
+        if (code == BW_NOT_FOUND)
+            return bw_fail(err, code, NULL, "%s: there is no such file; `bailiwickd init` makes one", file);
         return code;
     }
     const struct bw_source source = {.file = file, .text = bw_buf_view(&text)};
     struct raw_config raw;
     code = bw_yaml_load(&source, &bw_daemon_config_table, &raw, false, arena, diags, err);
     if (code == BW_OK) {
-        fill_absent(&raw);
         check(&raw, &source, diags);
         code = bw_diags_status(diags, err);
     }
     bw_buf_finish(&text);
     if (code != BW_OK)
         return code;
-    char *copy = bw_arena_strdup(arena, file);
+    struct bw_copies copies = bw_copies_of(arena, file);
     struct bw_daemon_config *config = bw_arena_zalloc(arena, 1, sizeof *config);
-    if (copy == NULL || config == NULL)
+    if (config == NULL)
         return bw_fail_memory(err);
     config->file = bw_arena_strdup(arena, file);
-    struct paths paths = {.arena = arena, .directory = dirname(copy)};
-    from_raw(config, &raw, &paths);
-    if (paths.failed || config->file == NULL)
+    from_raw(config, &raw, &copies);
+    if (copies.no_memory || config->file == NULL)
         return bw_fail_memory(err);
     *out = config;
     return BW_OK;

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "placement/fleet_file.h"
 #include "runtime/clock.h"
+#include "runtime/file.h"
 #include "runtime/log.h"
 #include "runtime/random.h"
 #include "server/hub.h"
@@ -30,21 +31,17 @@ static const uint64_t AWAY_MAX_MS = UINT64_C(7) * 86400000;
 
 static enum bw_code read_replica_id(const char *path, struct bw_id *id, bool *found, struct bw_error *err)
 {
-    char text[BW_ID_TEXT_SIZE + 1] = "";
-    *found = false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return BW_OK;
-    ssize_t n = fd >= 0 ? read(fd, text, BW_ID_TEXT_SIZE) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (n < 0)
-        return bw_fail(err, BW_UNAVAILABLE, NULL, "%s: %s", path, strerror(errno));
-    if (!bw_id_parse(bw_view_of(text, BW_ID_TEXT_SIZE - 1), id))
-        return bw_fail(err, BW_FAILED_PRECONDITION, NULL,
+    struct bw_buf text = {0};
+    enum bw_code code = bw_file_read(path, BW_ID_TEXT_SIZE, &text, err);
+    *found = code == BW_OK;
+    if (code == BW_NOT_FOUND)
+        code = BW_OK;
+    if (*found &&
+        (text.len < BW_ID_TEXT_SIZE - 1 || !bw_id_parse(bw_view_of(text.data, BW_ID_TEXT_SIZE - 1), id)))
+        code = bw_fail(err, BW_FAILED_PRECONDITION, NULL,
                        "%s does not hold a replica id; move it away and a new one is made", path);
-    *found = true;
-    return BW_OK;
+    bw_buf_finish(&text);
+    return code;
 }
 
 static enum bw_code write_replica_id(const char *path, const struct bw_id *id, struct bw_error *err)
@@ -52,12 +49,7 @@ static enum bw_code write_replica_id(const char *path, const struct bw_id *id, s
     char text[BW_ID_TEXT_SIZE + 1];
     bw_id_format(id, text);
     text[BW_ID_TEXT_SIZE - 1] = '\n';
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && write(fd, text, BW_ID_TEXT_SIZE) == BW_ID_TEXT_SIZE && fsync(fd) == 0;
-    int why = errno;
-    if (fd >= 0)
-        close(fd);
-    return ok ? BW_OK : bw_fail(err, BW_UNAVAILABLE, NULL, "%s: %s", path, strerror(why));
+    return bw_file_create(path, 0600, bw_view_of(text, BW_ID_TEXT_SIZE), err);
 }
 
 /* Two processes with one id would fence each other: the second one must not even try. The lock goes with the
@@ -152,19 +144,16 @@ enum bw_code bw_recovery_topology(struct bw_daemon *daemon, struct bw_error *err
     const char *path = daemon->config->topology;
     if (path == NULL)
         return BW_OK;
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return bw_fail(err, BW_NOT_FOUND, NULL, "%s: %s (topology)", path, strerror(errno));
     struct bw_buf text = {0};
-    char chunk[8192];
-    size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, file)) > 0 && text.len <= BW_YAML_MAX_BYTES)
-        bw_buf_append(&text, chunk, n);
-    fclose(file);
+    enum bw_code code = bw_file_read(path, BW_YAML_MAX_BYTES, &text, err);
+    if (code != BW_OK) {
+        bw_buf_finish(&text);
+        return code;
+    }
     struct bw_diags diags;
     bw_diags_init(&diags);
     const struct bw_source source = {.file = path, .text = bw_buf_view(&text)};
-    enum bw_code code = bw_fleet_load(&source, &diags, &daemon->topology, err);
+    code = bw_fleet_load(&source, &diags, &daemon->topology, err);
     if (code != BW_OK) {
         struct bw_buf words = {0};
         bw_diags_human(&diags, false, &words);

@@ -8,9 +8,10 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "runtime/file.h"
 #include "store/pg.h"
 
-enum { NAME_MAX_LENGTH = 100, FILES_MAX = 9999 };
+enum { NAME_MAX_LENGTH = 100, FILES_MAX = 9999, FILE_MAX_BYTES = 1 << 20 };
 
 struct migration {
     unsigned int version;
@@ -97,16 +98,9 @@ static enum bw_code read_file(struct run *run, const char *name, struct bw_buf *
     char path[4096];
     if (snprintf(path, sizeof path, "%s/%s", run->directory, name) >= (int)sizeof path)
         return bw_fail(run->err, BW_INVALID_ARGUMENT, NULL, "the path of %s is too long", name);
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return bw_fail(run->err, BW_INVALID_ARGUMENT, NULL, "cannot read %s: %s", path, strerror(errno));
-    char chunk[16384];
-    for (size_t n; (n = fread(chunk, 1, sizeof chunk, file)) > 0;)
-        bw_buf_append(sql, chunk, n);
-    bool failed = ferror(file) != 0;
-    fclose(file);
-    if (failed)
-        return bw_fail(run->err, BW_INVALID_ARGUMENT, NULL, "cannot read %s", path);
+    enum bw_code code = bw_file_read(path, FILE_MAX_BYTES, sql, run->err);
+    if (code != BW_OK)
+        return code;
     if (memchr(bw_buf_cstr(sql) ? (const char *)sql->data : "", 0, sql->len) != NULL)
         return bw_fail(run->err, BW_INVALID_ARGUMENT, NULL, "%s holds a NUL byte", path);
     return sql->failed ? bw_fail_memory(run->err) : BW_OK;

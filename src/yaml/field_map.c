@@ -63,6 +63,19 @@ static void fill_fallback(struct bw_decode *d, const struct bw_field *field, cha
     bw_decode_value(d, field, &node, member);
 }
 
+/* A map that is absent has the values of an empty one; it stays absent (at.line 0), and so does what it would
+ * have to say if it were there. */
+static void fill_absent_map(struct bw_decode *d, const struct bw_field_table *table, char *out)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct bw_field *field = &table->fields[i];
+        if (field->fallback)
+            fill_fallback(d, field, out + field->offset);
+        else if (field->type == BW_FIELD_MAP)
+            fill_absent_map(d, field->table, out + field->offset);
+    }
+}
+
 static bool stated(const struct bw_yaml_node *map, const char *key)
 {
     return bw_yaml_get(map, key) != NULL;
@@ -82,6 +95,8 @@ static void check_absent(struct bw_decode *d, const struct bw_field_table *table
                                                "%s needs \"%s\": %s", table->name, field->key, field->doc);
             if (field->type == BW_FIELD_ENUM && field->names[0] && !field->names[1])
                 bw_diag_fix(d->diags, diag, BW_FIX_INSERT, "%s: %s", field->key, field->names[0]);
+        } else if (field->type == BW_FIELD_MAP) {
+            fill_absent_map(d, field->table, (char *)out + field->offset);
         }
     }
 }

@@ -60,7 +60,12 @@ static void what_is_not_stated_has_its_documented_value(void **state)
     assert_int_equal(load(smallest, &config, &err), BW_OK);
     assert_string_equal(config->trust_domain, "eu.bailiwick.internal");
     assert_int_equal(config->listen_port, 7443);
+    assert_string_equal(config->listen_address, "::");
+    assert_string_equal(config->http_address, "127.0.0.1");
     assert_int_equal(config->lease_ms, 10000);
+    assert_int_equal(config->meeting_max_age_ms, 2 * 86400000);
+    assert_int_equal(config->empty_meeting_ms, 600000);
+    assert_int_equal(config->drain_ms, 20000);
     assert_int_equal(config->escrow_block, 64);
     assert_int_equal(config->grant_life_ms, 120000);
     assert_int_equal(config->http_port, 0);
@@ -142,6 +147,16 @@ static void a_missing_file_says_how_to_make_one(void **state)
     assert_non_null(strstr(err.show, "bailiwickd init"));
 }
 
+static void a_file_that_cannot_be_read_is_named_with_the_cause(void **state)
+{
+    (void)state;
+    struct bw_daemon_config *config = NULL;
+    struct bw_error err;
+    assert_int_equal(bw_daemon_config_load("/", arena, &diags, &config, &err), BW_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.show, "not a regular file"));
+    assert_null(config);
+}
+
 /* The page is printed from the decoder's own table; BW_WRITE_REFERENCE=1 writes it anew. */
 static void the_reference_page_is_the_decoders(void **state)
 {
@@ -176,6 +191,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_mistake_is_told_in_one_run, setup, teardown),
         cmocka_unit_test_setup_teardown(contradictions_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_file_says_how_to_make_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_cannot_be_read_is_named_with_the_cause, setup, teardown),
         cmocka_unit_test_setup_teardown(the_reference_page_is_the_decoders, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

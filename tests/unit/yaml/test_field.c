@@ -11,6 +11,17 @@ struct inner {
     struct bw_yaml_number wait, word;
 };
 
+/* A map in a map, with a fallback inside. */
+struct deep {
+    struct bw_pos at;
+    struct bw_yaml_number limit;
+    struct inner inner;
+};
+struct outer {
+    struct bw_pos at;
+    struct deep deep;
+};
+
 struct pair {
     struct bw_yaml_text key;
     struct bw_yaml_number value;
@@ -24,6 +35,7 @@ struct sample {
     struct bw_yaml_decimal load;
     struct bw_yaml_texts list;
     struct inner inner, choice;
+    struct outer outer;
     struct pairs dict;
 };
 
@@ -44,6 +56,17 @@ static const struct bw_field inner_fields[] = {
 };
 static const struct bw_field_table inner_table = {"inner", "Inner.", inner_fields, BW_ARRAY_LEN(inner_fields),
                                                   sizeof(struct inner)};
+static const struct bw_field deep_fields[] = {
+    {.key = "limit", .type = BW_FIELD_UINT, BW_AT(struct deep, limit), .fallback = "7", .doc = "How many."},
+    {.key = "inner", .type = BW_FIELD_MAP, BW_AT(struct deep, inner), .table = &inner_table, .doc = "Inner."},
+};
+static const struct bw_field_table deep_table = {"deep", "Deep.", deep_fields, BW_ARRAY_LEN(deep_fields),
+                                                 sizeof(struct deep)};
+static const struct bw_field outer_fields[] = {
+    {.key = "deep", .type = BW_FIELD_MAP, BW_AT(struct outer, deep), .table = &deep_table, .doc = "Deep."},
+};
+static const struct bw_field_table outer_table = {"outer", "Outer.", outer_fields, BW_ARRAY_LEN(outer_fields),
+                                                  sizeof(struct outer)};
 static const struct bw_field choice_word = {.type = BW_FIELD_ENUM, BW_AT(struct inner, word), .names = words};
 static const struct bw_field fields[] = {
     {.key = "name",
@@ -91,6 +114,11 @@ static const struct bw_field fields[] = {
      BW_AT(struct sample, inner),
      .table = &inner_table,
      .doc = "Inner."},
+    {.key = "outer",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct sample, outer),
+     .table = &outer_table,
+     .doc = "Maps in a map."},
     {.key = "choice",
      .type = BW_FIELD_UNION,
      BW_AT(struct sample, choice),
@@ -190,6 +218,23 @@ static void absent_values_are_absent_or_their_fallback(void **state)
     assert_int_equal(l.sample.list.at.line, 0);
     assert_int_equal(l.sample.inner.at.line, 0);
     unload(&l);
+}
+
+static void a_map_that_is_absent_has_the_values_of_an_empty_one(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"name: a\n", "name: a\nouter: {}\n",
+                                        "name: a\nouter: { deep: {} }\n"};
+    for (size_t i = 0; i < BW_ARRAY_LEN(texts); i++) {
+        struct loaded l;
+        load(&l, texts[i]);
+        assert_int_equal(l.code, BW_OK); /* what an absent map would require is not missed */
+        assert_int_equal(l.sample.outer.deep.limit.value, 7);
+        assert_int_equal(l.sample.outer.deep.limit.at.line, 0);
+        assert_int_equal(l.sample.outer.at.line, i > 0 ? 2 : 0);
+        assert_int_equal(l.sample.outer.deep.at.line, i > 1 ? 2 : 0);
+        unload(&l);
+    }
 }
 
 static void an_empty_list_is_present(void **state)
@@ -480,6 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_is_decoded_with_its_place),
         cmocka_unit_test(absent_values_are_absent_or_their_fallback),
+        cmocka_unit_test(a_map_that_is_absent_has_the_values_of_an_empty_one),
         cmocka_unit_test(an_empty_list_is_present),
         cmocka_unit_test(a_scalar_may_stand_for_a_list_where_it_is_said),
         cmocka_unit_test(values_of_the_wrong_form_are_refused_in_place),
