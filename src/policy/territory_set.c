@@ -48,9 +48,7 @@ void bw_territory_set_add(struct bw_territory_set *set, uint16_t index, enum bw_
 void bw_territory_set_add_group(struct bw_territory_set *set, uint16_t group, enum bw_territory_sense sense)
 {
     BW_CHECK(group < bw_territory_table_groups);
-    const struct bw_territory_group_row *row = &bw_territory_group_table[group];
-    for (uint16_t i = 0; i < row->count; i++)
-        bw_territory_set_add(set, bw_territory_member_table[row->first + i], sense);
+    bw_territory_set_or(set, &bw_territory_group_sets[group][sense]);
 }
 
 void bw_territory_set_add_all(struct bw_territory_set *set)

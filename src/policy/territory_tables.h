@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/territory.h"
+
 struct bw_territory_row { /* countries first, each part sorted by code */
     const char *code, *name;
     uint16_t parent, country, owner; /* 0xffff: none */
@@ -30,6 +32,8 @@ extern const struct bw_territory_alias_row bw_territory_alias_table[];
 extern const struct bw_territory_successor_row bw_territory_successor_table[];
 extern const struct bw_territory_group_row bw_territory_group_table[];
 extern const uint16_t bw_territory_member_table[];
+/* What each version of a group covers, by enum bw_territory_sense: its members one by one, added up. */
+extern const struct bw_territory_set bw_territory_group_sets[][2];
 extern const char bw_territory_table_hash[];
 
 #endif

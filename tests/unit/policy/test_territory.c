@@ -163,6 +163,26 @@ static void groups_hold_their_members(void **state)
     }
 }
 
+/* The generator adds up what groups cover; here it is added up from their members. */
+static void a_group_covers_what_its_members_cover(void **state)
+{
+    (void)state;
+    for (uint16_t group = 0; group < bw_territory_group_count(); group++) {
+        const struct bw_territory_group_row *row = &bw_territory_group_table[group];
+        for (int sense = BW_TERRITORY_ALLOWING; sense <= BW_TERRITORY_DENYING; sense++) {
+            struct bw_territory_set one_by_one, whole;
+            bw_territory_set_clear(&one_by_one);
+            bw_territory_set_clear(&whole);
+            for (uint16_t i = 0; i < row->count; i++)
+                bw_territory_set_add(&one_by_one, bw_territory_member_table[row->first + i],
+                                     (enum bw_territory_sense)sense);
+            bw_territory_set_add_group(&whole, group, (enum bw_territory_sense)sense);
+            if (!bw_territory_set_equal(&one_by_one, &whole))
+                fail_msg("%s since %s covers something else, sense %d", row->name, row->since, sense);
+        }
+    }
+}
+
 static void a_pinned_group_is_what_it_was_that_day(void **state)
 {
     (void)state;
@@ -257,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_deny_reaches_what_the_country_owns),
         cmocka_unit_test(denying_covers_at_least_what_allowing_does),
         cmocka_unit_test(groups_hold_their_members),
+        cmocka_unit_test(a_group_covers_what_its_members_cover),
         cmocka_unit_test(a_pinned_group_is_what_it_was_that_day),
         cmocka_unit_test(unknown_codes_are_not_found_and_helped),
         cmocka_unit_test(set_operations_are_those_of_sets),
