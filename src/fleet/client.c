@@ -2,19 +2,19 @@
 
 #include <string.h>
 
-#include "bailiwick/v1/relay.pb-c.h"
-
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/secret.h"
 #include "fleet/codec.h"
-#include "fleet/codec_parts.h"
 #include "grpc/client.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
-#include "wire/wire.h"
 
-enum { KEEPALIVE_MS = 10000, LEAVE_MS = 1000, QUALITY_BATCH = 256 };
+enum {
+    KEEPALIVE_MS = 10000,
+    LEAVE_MS = 1000,
+    QUALITY_WAITING = 65536, /* samples, while there is no session: 4 MiB */
+};
 
 /* One attempt's connection. It is dropped from inside its own callbacks, so it is destroyed at the end of the
  * loop's turn. */
@@ -22,7 +22,7 @@ struct connection {
     struct bw_fleet_client *client; /* NULL: dropped */
     struct bw_loop *loop;
     struct bw_grpc_client *grpc;
-    struct bw_grpc_client_call *session, *quality;
+    struct bw_grpc_client_call *session;
     struct bw_task bury;
 };
 
@@ -32,6 +32,7 @@ struct bw_fleet_client {
     struct bw_client_state *state;
     struct connection *connection;
     struct bw_timer *timer, *leaving;
+    struct bw_quality_reporter *quality;
     struct bw_arena *arena;
     struct bw_buf out;
     void (*stopped)(void *context);
@@ -68,6 +69,7 @@ static void drop(struct bw_fleet_client *client)
     struct connection *connection = client->connection;
     if (connection == NULL)
         return;
+    bw_quality_reporter_disconnected(client->quality);
     client->connection = NULL;
     connection->client = NULL;
     bw_loop_defer(connection->loop, &connection->bury);
@@ -215,9 +217,12 @@ static void port_load(void *context, struct bw_relay_load *load)
 
 static void port_welcomed(void *context, const struct bw_welcome *welcome)
 {
-    const struct bw_fleet_handlers *h = &((struct bw_fleet_client *)context)->config.handlers;
+    struct bw_fleet_client *client = context;
+    const struct bw_fleet_handlers *h = &client->config.handlers;
     if (h->welcomed != NULL)
         h->welcomed(h->context, welcome);
+    if (client->connection != NULL)
+        bw_quality_reporter_connected(client->quality, client->connection->grpc);
 }
 
 static void port_leased(void *context)
@@ -344,7 +349,9 @@ struct bw_fleet_client *bw_fleet_client_create(struct bw_loop *loop,
     client->arena = bw_arena_create(BW_FLEET_ARENA);
     client->timer = bw_timer_create(loop, tick, client, err);
     client->leaving = bw_timer_create(loop, left, client, err);
-    if (client->state == NULL || client->arena == NULL || client->timer == NULL || client->leaving == NULL) {
+    client->quality = bw_quality_reporter_create(loop, QUALITY_WAITING, err);
+    if (client->state == NULL || client->arena == NULL || client->timer == NULL || client->leaving == NULL ||
+        client->quality == NULL) {
         (void)bw_fail_memory(err);
         bw_fleet_client_destroy(client);
         return NULL;
@@ -358,9 +365,11 @@ void bw_fleet_client_destroy(struct bw_fleet_client *client)
     if (client == NULL)
         return;
     if (client->connection != NULL) {
+        bw_quality_reporter_disconnected(client->quality);
         client->connection->client = NULL;
         bury(client->connection);
     }
+    bw_quality_reporter_destroy(client->quality);
     bw_timer_destroy(client->timer);
     bw_timer_destroy(client->leaving);
     bw_client_state_destroy(client->state);
@@ -432,64 +441,13 @@ void bw_fleet_client_drain_request(struct bw_fleet_client *client, const char *r
 
 /* ---- quality ---- */
 
-static void quality_message(struct bw_grpc_client_call *call, struct bw_view message, void *context)
-{
-    (void)call, (void)message, (void)context; /* how many were taken: nothing to do about it */
-}
-
-static void quality_finished(struct bw_grpc_client_call *call, const struct bw_grpc_outcome *outcome,
-                             void *context)
-{
-    struct connection *connection = context;
-    (void)call, (void)outcome; /* the next window is reported all the same */
-    connection->quality = NULL;
-}
-
-static const struct bw_grpc_client_events quality_events = {.message = quality_message,
-                                                            .finished = quality_finished};
-
-static enum bw_code encode_samples(const struct bw_quality_sample *samples, size_t count, struct bw_buf *out)
-{
-    Bailiwick__V1__RelayQualitySample items[QUALITY_BATCH], *list[QUALITY_BATCH];
-    Bailiwick__V1__ReportQualityRequest request = BAILIWICK__V1__REPORT_QUALITY_REQUEST__INIT;
-    for (size_t i = 0; i < count; i++) {
-        bailiwick__v1__relay_quality_sample__init(&items[i]);
-        items[i].meeting = codec_id(&samples[i].meeting);
-        items[i].slot = samples[i].slot;
-        items[i].window_start_unix_ms = (int64_t)samples[i].window_start_ms;
-        items[i].window_ms = samples[i].window_ms;
-        items[i].packets_received = samples[i].packets_received;
-        items[i].packets_lost = samples[i].packets_lost;
-        items[i].bytes_received = samples[i].bytes_received;
-        items[i].jitter_us = samples[i].jitter_us;
-        items[i].round_trip_time_us = samples[i].round_trip_us;
-        items[i].peer_number = samples[i].peer_number;
-        list[i] = &items[i];
-    }
-    request.n_samples = count;
-    request.samples = list;
-    return bw_wire_encode(&request.base, out);
-}
-
-bool bw_fleet_client_report_quality(struct bw_fleet_client *client, const struct bw_quality_sample *samples,
+void bw_fleet_client_report_quality(struct bw_fleet_client *client, const struct bw_relay_quality *samples,
                                     size_t count)
 {
-    struct connection *connection = client->connection;
-    struct bw_error err = {0};
-    if (count == 0 || connection == NULL || connection->session == NULL || connection->quality != NULL)
-        return false;
-    connection->quality = bw_grpc_client_call(connection->grpc, "/bailiwick.v1.RelayService/ReportQuality",
-                                              LEAVE_MS * 10, NULL, 0, &quality_events, connection, &err);
-    if (connection->quality == NULL)
-        return false;
-    enum bw_code code = BW_OK;
-    for (size_t done = 0; done < count && code == BW_OK; done += QUALITY_BATCH) {
-        size_t n = count - done < QUALITY_BATCH ? count - done : QUALITY_BATCH;
-        bw_buf_clear(&client->out);
-        code = encode_samples(samples + done, n, &client->out);
-        if (code == BW_OK)
-            code = bw_grpc_client_send(connection->quality, bw_buf_view(&client->out));
-    }
-    bw_grpc_client_half_close(connection->quality);
-    return code == BW_OK;
+    bw_quality_reporter_add(client->quality, samples, count);
+}
+
+struct bw_quality_report_counts bw_fleet_client_quality(const struct bw_fleet_client *client)
+{
+    return bw_quality_reporter_counts(client->quality);
 }

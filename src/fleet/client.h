@@ -20,6 +20,7 @@
 
 #include "base/status.h"
 #include "fleet/client_state.h"
+#include "fleet/quality.h"
 #include "grpc/tls.h"
 #include "runtime/loop.h"
 
@@ -94,20 +95,11 @@ void bw_fleet_client_event(struct bw_fleet_client *client, const struct bw_relay
 void bw_fleet_client_probe(struct bw_fleet_client *client, const struct bw_probe_report *report);
 void bw_fleet_client_drain_request(struct bw_fleet_client *client, const char *reason, uint32_t deadline_ms);
 
-/* One participant or peer over one window, measured on the outer header. */
-struct bw_quality_sample {
-    struct bw_id meeting;
-    uint32_t slot;
-    uint64_t window_start_ms; /* unix */
-    uint32_t window_ms;
-    uint64_t packets_received, packets_lost, bytes_received;
-    uint32_t jitter_us, round_trip_us; /* 0: not measured */
-    uint32_t peer_number;              /* 0: from the participant itself */
-};
-
-/* Sends them as one ReportQuality call on the session's connection; dropped when there is none, or while an
- * earlier report is still on its way. False then. */
-bool bw_fleet_client_report_quality(struct bw_fleet_client *client, const struct bw_quality_sample *samples,
+/* Sends them over the session's connection, as soon as there is one; at most 65,536 wait, then the oldest are
+ * forgotten. None is left out because of a break, and one is sent twice only if it is not known whether it
+ * arrived: its window tells. */
+void bw_fleet_client_report_quality(struct bw_fleet_client *client, const struct bw_relay_quality *samples,
                                     size_t count);
+struct bw_quality_report_counts bw_fleet_client_quality(const struct bw_fleet_client *client);
 
 #endif

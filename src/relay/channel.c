@@ -83,6 +83,24 @@ static void say_bye(struct bw_relay_core *core, const struct relay_channel *chan
     relay_answer(core, &channel->address, &bye, &channel->key);
 }
 
+struct bw_relay_path relay_path_of_channel(struct relay_channel *channel)
+{
+    return (struct bw_relay_path){.cell = channel->cell,
+                                  .meeting = channel->meeting->id,
+                                  .slot = channel->grant.slot,
+                                  .measure = &channel->measure,
+                                  .rtt_us = channel->rtt_us};
+}
+
+struct bw_relay_path relay_path_of_sender(const struct relay_link *link, struct relay_sender *sender)
+{
+    return (struct bw_relay_path){.cell = link->cell,
+                                  .meeting = link->key.meeting,
+                                  .slot = sender->slot,
+                                  .peer_number = link->key.peer_number,
+                                  .measure = &sender->measure};
+}
+
 void relay_channel_end(struct bw_relay_core *core, struct relay_channel *channel, enum bw_refusal refusal,
                        enum bw_left_why why)
 {
@@ -90,6 +108,10 @@ void relay_channel_end(struct bw_relay_core *core, struct relay_channel *channel
     struct relay_cell *cell = &core->cells[channel->cell];
     if (refusal != BW_REFUSAL_NONE)
         say_bye(core, channel, refusal);
+    if (core->hooks.measured != NULL) {
+        const struct bw_relay_path path = relay_path_of_channel(channel);
+        core->hooks.measured(core->hooks.context, &path);
+    }
     if (core->hooks.left != NULL)
         core->hooks.left(core->hooks.context, channel->cell, &meeting->id, channel->grant.slot, why);
     meeting->members[channel->member] = meeting->members[--meeting->member_count];

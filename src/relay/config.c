@@ -39,6 +39,10 @@ struct raw_limits {
     struct bw_pos at;
     struct bw_yaml_number members, packets, burst, bits, idle, keepalive, skew, grace, drain;
 };
+struct raw_quality {
+    struct bw_pos at;
+    struct bw_yaml_number window;
+};
 struct raw_status {
     struct bw_pos at;
     struct bw_yaml_text socket;
@@ -55,6 +59,7 @@ struct raw_config {
     struct raw_cells cells;
     struct raw_claims claims;
     struct raw_limits limits;
+    struct raw_quality quality;
     struct raw_status status;
     struct raw_log log;
 };
@@ -266,6 +271,18 @@ static const struct bw_field limits_fields[] = {
 };
 TABLE(limits_table, "limits", "Sizes, rates and times.", limits_fields, struct raw_limits);
 
+static const struct bw_field quality_fields[] = {
+    {.key = "window",
+     .type = BW_FIELD_DURATION,
+     BW_AT(struct raw_quality, window),
+     .min = 1000,
+     .max = 60000,
+     .fallback = "10s",
+     .doc = "What one sample covers. Classes of quality are meant for 10s; shorter ones are for tests."},
+};
+TABLE(quality_table, "quality", "What is measured and reported of every path.", quality_fields,
+      struct raw_quality);
+
 static const struct bw_field status_fields[] = {
     {.key = "socket",
      .type = BW_FIELD_TEXT,
@@ -345,6 +362,11 @@ static const struct bw_field config_fields[] = {
      BW_AT(struct raw_config, limits),
      .table = &limits_table,
      .doc = "Sizes, rates and times."},
+    {.key = "quality",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_config, quality),
+     .table = &quality_table,
+     .doc = "What is measured and reported of every path."},
     {.key = "status",
      .type = BW_FIELD_MAP,
      BW_AT(struct raw_config, status),
@@ -483,6 +505,7 @@ static enum bw_code from_raw(struct loading *l, const struct raw_config *raw, st
     take_cells(l, raw, config);
     take_claims(l, &raw->claims, config);
     config->status_socket = bw_copy_path(&l->copies, &raw->status.socket);
+    config->window_ms = (uint32_t)raw->quality.window.value;
     config->log_level = (enum bw_log_level)raw->log.level.value;
     config->log_json = raw->log.format.value == 1;
     if (l->copies.no_memory)

@@ -40,7 +40,8 @@ struct bw_relay_config {
     const char *status_socket; /* NULL: none */
     enum bw_log_level log_level;
     bool log_json;
-    uint32_t drain_ms; /* after SIGTERM */
+    uint32_t drain_ms;  /* after SIGTERM */
+    uint32_t window_ms; /* of quality samples */
 };
 
 /* The format itself, for the schema and the reference page. */

@@ -300,3 +300,22 @@ void bw_relay_core_each_channel(struct bw_relay_core *core,
         each(context, &status);
     }
 }
+
+void bw_relay_core_each_path(struct bw_relay_core *core,
+                             void (*each)(void *context, const struct bw_relay_path *path), void *context)
+{
+    for (size_t i = 0; i < core->limits.channels; i++) {
+        if (!core->channels[i].used)
+            continue;
+        const struct bw_relay_path path = relay_path_of_channel(&core->channels[i]);
+        each(context, &path);
+    }
+    struct relay_link *link, *next_link;
+    struct relay_sender *sender, *next;
+    HASH_ITER(hh, core->links, link, next_link)
+    HASH_ITER(hh, link->senders, sender, next)
+    {
+        const struct bw_relay_path path = relay_path_of_sender(link, sender);
+        each(context, &path);
+    }
+}

@@ -87,6 +87,16 @@ struct bw_relay_counters {
     uint64_t refused[BW_REFUSAL_BOUND]; /* by enum bw_refusal */
 };
 
+/* One way that datagrams of one sender come to this relay, and what was measured on it. */
+struct bw_relay_path {
+    size_t cell;
+    struct bw_id meeting;
+    uint32_t slot;              /* the sender's */
+    uint32_t peer_number;       /* the relay they come through; 0: straight from the participant */
+    struct bw_measure *measure; /* the owner may end its interval (bw_measure_interval) */
+    uint32_t rtt_us;            /* by the participant's own pings, as it reports them; 0: unknown */
+};
+
 /* What the owner is told. May be NULL. Called from inside core functions; must not call back into the core.
  */
 struct bw_relay_hooks {
@@ -94,6 +104,8 @@ struct bw_relay_hooks {
     void (*joined)(void *context, size_t cell, const struct bw_meeting_slot *slot, bool provisional);
     void (*left)(void *context, size_t cell, const struct bw_id *meeting, uint32_t slot,
                  enum bw_left_why why);
+    /* A participant's channel, or the link it was heard over, ends: the last chance to read its measure. */
+    void (*measured)(void *context, const struct bw_relay_path *path);
 };
 
 struct bw_relay_core;
@@ -179,8 +191,8 @@ struct bw_relay_channel_status {
     uint32_t slot, channel;
     bool provisional;
     enum bw_role role;
-    struct bw_measure *measure; /* the owner may end its interval (bw_measure_interval) */
-    uint64_t rtt_us;            /* by the participant's own pings, as it reports them; 0: unknown */
+    const struct bw_measure *measure;
+    uint64_t rtt_us; /* by the participant's own pings, as it reports them; 0: unknown */
     uint64_t dropped;
 };
 
@@ -188,6 +200,9 @@ struct bw_relay_channel_status {
 void bw_relay_core_each_channel(struct bw_relay_core *core,
                                 void (*each)(void *context, const struct bw_relay_channel_status *status),
                                 void *context);
+/* Calls `each` for every channel and every sender of every link. */
+void bw_relay_core_each_path(struct bw_relay_core *core,
+                             void (*each)(void *context, const struct bw_relay_path *path), void *context);
 /* Calls `each` for every meeting that has a link to this peer. */
 void bw_relay_core_each_link(const struct bw_relay_core *core, size_t cell, uint32_t peer_number,
                              void (*each)(void *context, const struct bw_id *meeting), void *context);

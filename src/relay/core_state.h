@@ -65,6 +65,7 @@ struct relay_channel {
 struct relay_sender {
     uint32_t slot;
     struct bw_replay replay;
+    struct bw_measure measure;
     UT_hash_handle hh;
 };
 
@@ -163,6 +164,8 @@ void relay_keys_tick(struct relay_cell *cell, uint64_t wall_ms);
 void relay_staleness_tick(struct bw_relay_core *core);
 
 /* ---- channel.c ---- */
+struct bw_relay_path relay_path_of_channel(struct relay_channel *channel);
+struct bw_relay_path relay_path_of_sender(const struct relay_link *link, struct relay_sender *sender);
 /* NULL: no room. */
 struct relay_channel *relay_channel_take(struct bw_relay_core *core, size_t cell,
                                          struct relay_meeting *meeting);

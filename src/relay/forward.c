@@ -217,7 +217,8 @@ static struct relay_sender *sender_of(struct relay_link *link, uint32_t slot)
 
 /* From a peer: to the participants here and to nobody else. In a mesh everybody else has it from the peer
  * itself, and so nothing can go round in circles. */
-static void from_peer(struct bw_relay_core *core, struct bw_view bytes, const struct bw_datagram *datagram)
+static void from_peer(struct bw_relay_core *core, struct bw_view bytes, const struct bw_datagram *datagram,
+                      struct bw_relay_now now)
 {
     struct relay_link *link;
     HASH_FIND(hh_number, core->links_by_number, &datagram->channel, sizeof datagram->channel, link);
@@ -249,6 +250,10 @@ static void from_peer(struct bw_relay_core *core, struct bw_view bytes, const st
         return;
     }
     bw_replay_mark(&sender->replay, datagram->sequence);
+    if (sender->measure.started && datagram->sequence >> 32 != sender->measure.highest >> 32)
+        bw_measure_restart(&sender->measure); /* admitted anew: a new run, and the gap is no loss */
+    bw_measure_packet(&sender->measure, datagram->sequence, datagram->timestamp_us, (uint32_t)now.mono_us,
+                      (uint32_t)datagram->payload.len);
     core->counters.received++;
     core->counters.received_bytes += datagram->payload.len;
     to_members(core, link->meeting, NULL, datagram);
@@ -267,7 +272,7 @@ void bw_relay_core_receive(struct bw_relay_core *core, const struct bw_address *
         data(core, from, bytes, &datagram, now);
         break;
     case BW_DATAGRAM_LINK:
-        from_peer(core, bytes, &datagram);
+        from_peer(core, bytes, &datagram, now);
         break;
     case BW_DATAGRAM_JOIN:
         relay_join(core, from, bytes, &datagram, now);

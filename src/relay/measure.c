@@ -29,6 +29,10 @@ void bw_measure_packet(struct bw_measure *m, uint64_t sequence, uint32_t timesta
 void bw_measure_restart(struct bw_measure *m)
 {
     m->lost_before = bw_measure_lost(m);
+    if (m->started) {
+        m->expected_carried += expected(m) - m->expected_prior;
+        m->received_carried += m->received - m->received_prior;
+    }
     m->started = false;
     m->expected_prior = m->received_prior = m->received;
 }
@@ -47,7 +51,8 @@ uint32_t bw_measure_jitter_us(const struct bw_measure *m)
 struct bw_measure_interval bw_measure_interval(struct bw_measure *m)
 {
     uint64_t owed = m->started ? expected(m) : m->expected_prior;
-    uint64_t owed_now = owed - m->expected_prior, got_now = m->received - m->received_prior;
+    uint64_t owed_now = owed - m->expected_prior + m->expected_carried;
+    uint64_t got_now = m->received - m->received_prior + m->received_carried;
     struct bw_measure_interval interval = {.packets_received = got_now,
                                            .packets_lost = owed_now > got_now ? owed_now - got_now : 0,
                                            .bytes_received = m->bytes - m->bytes_prior,
@@ -56,6 +61,7 @@ struct bw_measure_interval bw_measure_interval(struct bw_measure *m)
         interval.fraction_lost_ppm = (uint32_t)(interval.packets_lost * 1000000 / owed_now);
     m->expected_prior = owed;
     m->received_prior = m->received;
+    m->expected_carried = m->received_carried = 0;
     m->bytes_prior = m->bytes;
     return interval;
 }

@@ -13,6 +13,7 @@ struct bw_measure {
     uint64_t received, bytes;
     uint64_t lost_before;                                 /* in runs that have ended */
     uint64_t expected_prior, received_prior, bytes_prior; /* at the end of the last interval */
+    uint64_t expected_carried, received_carried;          /* of runs that ended within this interval */
     uint32_t transit_us;                                  /* of the last packet, modulo 2^32 */
     uint32_t jitter_x16_us;                               /* the estimate, scaled by 16 as in A.8 */
 };

@@ -16,6 +16,7 @@ struct target {
     uint64_t first_sequence, next_sequence;
     bool seen[BW_PROBE_PACKETS_MAX];
     uint32_t rtt_us[BW_PROBE_PACKETS_MAX]; /* of `answered` */
+    uint32_t rtt_p50_us;                   /* of the last round with answers */
     uint32_t silent_rounds;
     bool answered_ever, failed;
 };
@@ -149,6 +150,7 @@ static void end_round(struct bw_prober *prober, struct target *target, uint64_t 
         qsort(target->rtt_us, target->answered, sizeof target->rtt_us[0], by_value);
         report.rtt_p50_us = target->rtt_us[(target->answered - 1) / 2];
         report.rtt_p95_us = target->rtt_us[(target->answered - 1) * 95 / 100];
+        target->rtt_p50_us = report.rtt_p50_us;
         target->answered_ever = true;
         target->failed = false;
         target->silent_rounds = 0;
@@ -218,4 +220,13 @@ bool bw_prober_receive(struct bw_prober *prober, const struct bw_address *from, 
         return true;
     }
     return false;
+}
+
+uint32_t bw_prober_rtt_us(const struct bw_prober *prober, uint32_t peer_number)
+{
+    for (size_t i = 0; i < prober->count; i++) {
+        if (prober->targets[i].peer_number == peer_number)
+            return prober->targets[i].rtt_p50_us;
+    }
+    return 0;
 }

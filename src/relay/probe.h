@@ -31,6 +31,8 @@ BW_MUST_USE enum bw_code bw_prober_plan(struct bw_prober *prober, uint32_t relay
                                         const struct bw_probe_target *targets, size_t count,
                                         uint32_t interval_ms, uint32_t packets, uint64_t now_us,
                                         struct bw_error *err);
+/* Half of the answers of the last round that had any came within this; 0: not known. */
+uint32_t bw_prober_rtt_us(const struct bw_prober *prober, uint32_t peer_number);
 size_t bw_prober_targets(const struct bw_prober *prober);
 /* Sends what is due, reports rounds that are over. Call at least every 20 ms while there are targets. */
 void bw_prober_tick(struct bw_prober *prober, uint64_t now_us, uint64_t wall_ms, struct bw_outbox *outbox);

@@ -30,6 +30,17 @@ static const char *authority_name(enum bw_authority authority)
     return names[authority];
 }
 
+static json_t *quality_json(struct bw_quality_report_counts counts)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "waiting", number(counts.queue.waiting));
+    json_object_set_new(json, "taken", number(counts.taken));
+    json_object_set_new(json, "refused", number(counts.refused));
+    json_object_set_new(json, "dropped", number(counts.queue.dropped));
+    json_object_set_new(json, "givenUp", number(counts.queue.given_up));
+    return json;
+}
+
 static json_t *cell_json(const struct worker_cell *cell)
 {
     struct bw_client_status session = bw_fleet_client_status(cell->client);
@@ -58,6 +69,7 @@ static json_t *cell_json(const struct worker_cell *cell)
     json_object_set_new(json, "participants", number(status.participants));
     json_object_set_new(json, "provisional", number(status.provisional));
     json_object_set_new(json, "probeTargets", number(bw_prober_targets(cell->prober)));
+    json_object_set_new(json, "quality", quality_json(bw_fleet_client_quality(cell->client)));
     return json;
 }
 

@@ -118,11 +118,15 @@ static void unnumber_link(struct bw_relay_core *core, struct relay_link *link)
         first->same_number = link->same_number;
 }
 
-static void forget_senders(struct relay_link *link)
+static void forget_senders(const struct bw_relay_core *core, struct relay_link *link)
 {
     struct relay_sender *sender, *next;
     HASH_ITER(hh, link->senders, sender, next)
     {
+        if (core->hooks.measured != NULL) {
+            const struct bw_relay_path path = relay_path_of_sender(link, sender);
+            core->hooks.measured(core->hooks.context, &path);
+        }
         HASH_DEL(link->senders, sender);
         bw_free(sender);
     }
@@ -151,7 +155,7 @@ static void drop_link(struct bw_relay_core *core, struct relay_link *link)
     unnumber_link(core, link);
     HASH_DEL(core->links, link);
     core->cells[link->cell].links--;
-    forget_senders(link);
+    forget_senders(core, link);
     bw_hmac256_finish(&link->hmac);
     bw_free(link);
     relay_meeting_release(core, meeting);
@@ -217,7 +221,7 @@ enum bw_code bw_relay_core_link(struct bw_relay_core *core, size_t cell, const s
         /* Another key: another number, and sequences of before mean nothing. */
         unnumber_link(core, link);
         link->number = link_number(body);
-        forget_senders(link);
+        forget_senders(core, link);
         if (!number_link(core, link)) {
             drop_link(core, link); /* no link is safer than one with the old key */
             return bw_fail_memory(err);

@@ -13,8 +13,7 @@
 
 enum {
     TICK_MS = 100,
-    WINDOW_MS = 10000, /* of quality samples */
-    STATS_WINDOWS = 6, /* between statistics lines in the log */
+    STATS_US = 60000000, /* between statistics lines in the log, at least */
     END_POLL_MS = 100,
 };
 
@@ -100,32 +99,6 @@ static void probe_tick(void *context)
     worker_flush(worker);
 }
 
-struct collecting {
-    struct bw_relay_worker *worker;
-    size_t cell, count;
-    uint64_t start_ms;
-    uint32_t window_ms;
-};
-
-static void collect(void *context, const struct bw_relay_channel_status *status)
-{
-    struct collecting *c = context;
-    if (status->cell != c->cell)
-        return;
-    struct bw_measure_interval interval = bw_measure_interval(status->measure);
-    if (interval.packets_received == 0 && interval.packets_lost == 0)
-        return;
-    c->worker->samples[c->count++] = (struct bw_quality_sample){.meeting = status->meeting,
-                                                                .slot = status->slot,
-                                                                .window_start_ms = c->start_ms,
-                                                                .window_ms = c->window_ms,
-                                                                .packets_received = interval.packets_received,
-                                                                .packets_lost = interval.packets_lost,
-                                                                .bytes_received = interval.bytes_received,
-                                                                .jitter_us = interval.jitter_us,
-                                                                .round_trip_us = (uint32_t)status->rtt_us};
-}
-
 static void log_statistics(const struct bw_relay_worker *worker)
 {
     const struct bw_relay_counters *c = bw_relay_core_counters(worker->core);
@@ -145,16 +118,12 @@ static void log_statistics(const struct bw_relay_worker *worker)
 static void end_window(void *context)
 {
     struct bw_relay_worker *worker = context;
-    uint64_t now_ms = bw_clock_wall_ms();
-    for (size_t i = 0; i < worker->cell_count; i++) {
-        struct collecting c = {
-            .worker = worker, .cell = i, .start_ms = worker->window_start_ms, .window_ms = WINDOW_MS};
-        bw_relay_core_each_channel(worker->core, collect, &c);
-        (void)bw_fleet_client_report_quality(worker->cells[i].client, worker->samples, c.count);
-    }
-    worker->window_start_ms = now_ms;
-    if (++worker->windows % STATS_WINDOWS == 0)
-        log_statistics(worker);
+    uint64_t now_us = worker_now().mono_us;
+    worker_quality_window(worker);
+    if (now_us - worker->statistics_us < STATS_US)
+        return;
+    worker->statistics_us = now_us;
+    log_statistics(worker);
 }
 
 /* ---- the end ---- */
@@ -176,6 +145,8 @@ static void say_goodbye(struct bw_relay_worker *worker)
     bw_timer_stop(worker->ending);
     bw_relay_core_shutdown(worker->core, BW_REFUSAL_SHUTDOWN);
     worker_flush(worker);
+    worker_quality_window(worker); /* what ended just now */
+    bw_timer_stop(worker->window);
     for (size_t i = 0; i < worker->cell_count; i++)
         bw_fleet_client_stop(worker->cells[i].client, "the relay ends", 0, cell_stopped, &worker->cells[i]);
 }
@@ -244,11 +215,11 @@ static bool start_media(struct bw_relay_worker *worker, struct bw_error *err)
     const struct bw_relay_config *config = worker->config;
     struct bw_socket_handlers handlers = {
         .context = worker, .received = received, .send_failed = send_failed};
-    struct bw_relay_hooks hooks = {.context = worker, .joined = worker_joined, .left = worker_left};
-    worker->samples = bw_calloc(config->limits.channels, sizeof *worker->samples);
+    struct bw_relay_hooks hooks = {
+        .context = worker, .joined = worker_joined, .left = worker_left, .measured = worker_quality_measured};
     worker->core =
         bw_relay_core_create(&config->limits, &worker->outbox, &hooks, bw_random_bytes, worker_now());
-    if (worker->samples == NULL || worker->core == NULL) {
+    if (worker->core == NULL) {
         (void)bw_fail_memory(err);
         return false;
     }
@@ -296,7 +267,7 @@ struct bw_relay_worker *bw_relay_worker_create(const struct bw_relay_config *con
     worker->file = file;
     worker->started_us = worker->rates.at_us = worker_now().mono_us;
     worker->rates.cpu_us = cpu_us();
-    worker->window_start_ms = bw_clock_wall_ms();
+    worker->statistics_us = worker->started_us;
     worker->loop = bw_loop_create(err);
     if (worker->loop == NULL || !start_media(worker, err) || !start_rest(worker, err)) {
         bw_relay_worker_destroy(worker);
@@ -313,7 +284,7 @@ void bw_relay_worker_run(struct bw_relay_worker *worker)
     bw_log(BW_LOG_INFO, "started", "relay=%s listen=%s capacity=%u cells=%zu", worker->config->name, listen,
            (unsigned)worker->config->limits.channels, worker->cell_count);
     bw_timer_start(worker->tick, 0, TICK_MS);
-    bw_timer_start(worker->window, WINDOW_MS, WINDOW_MS);
+    worker_quality_begin(worker);
     bw_loop_run(worker->loop);
     log_statistics(worker);
     bw_log(BW_LOG_INFO, "ended", "relay=%s", worker->config->name);
@@ -337,6 +308,6 @@ void bw_relay_worker_destroy(struct bw_relay_worker *worker)
         worker_cell_finish(&worker->cells[i]);
     bw_socket_destroy(worker->socket);
     bw_loop_destroy(worker->loop);
-    bw_free(worker->samples);
+    worker_quality_finish(worker);
     bw_free(worker);
 }

@@ -31,6 +31,18 @@ struct worker_rates {
     struct bw_relay_load load;
 };
 
+/* What is measured in the running window. */
+struct worker_measured {
+    size_t cell;
+    struct bw_relay_quality sample;
+};
+struct worker_quality {
+    uint64_t start_ms; /* unix; a multiple of the window */
+    struct worker_measured *measured;
+    size_t count, room;
+    struct bw_relay_quality *out; /* likewise `room` of them */
+};
+
 struct bw_relay_worker {
     const struct bw_relay_config *config;
     const char *file;
@@ -47,9 +59,8 @@ struct bw_relay_worker {
     size_t cell_count;
     struct worker_rates rates;
     uint64_t refused_told[BW_REFUSAL_BOUND]; /* of the counters, what events have said */
-    uint64_t window_start_ms;
-    struct bw_quality_sample *samples; /* room for every channel */
-    uint64_t windows;                  /* that have ended */
+    uint64_t statistics_us;                  /* when they were logged last */
+    struct worker_quality quality;
     bool stopping;
     uint64_t end_ms; /* stopping: at the latest */
 };
@@ -70,6 +81,15 @@ void worker_left(void *context, size_t index, const struct bw_id *meeting, uint3
                  enum bw_left_why why);
 /* Says which grants were refused since it was last said. */
 void worker_tell_refusals(struct bw_relay_worker *worker);
+
+/* ---- worker_quality.c ---- */
+/* The first window begins; the timer `window` ends each. */
+void worker_quality_begin(struct bw_relay_worker *worker);
+/* Ends the running window, reports it, and begins the next. */
+void worker_quality_window(struct bw_relay_worker *worker);
+/* The core's hook. */
+void worker_quality_measured(void *context, const struct bw_relay_path *path);
+void worker_quality_finish(struct bw_relay_worker *worker);
 
 /* ---- status.c ---- */
 /* What `bailiwick-relay status` prints; a failure of memory shows in out->failed. */

@@ -37,6 +37,15 @@ static void flush(void *context, struct bw_outbox *outbox)
     }
 }
 
+static void measured(void *context, const struct bw_relay_path *path)
+{
+    struct world_relay *relay = context;
+    relay->measured++;
+    relay->measured_slot = path->slot;
+    relay->measured_peer = path->peer_number;
+    relay->measured_interval = bw_measure_interval(path->measure);
+}
+
 static void joined(void *context, size_t cell, const struct bw_meeting_slot *slot, bool provisional)
 {
     struct world_relay *relay = context;
@@ -70,7 +79,7 @@ static void start_relay(struct world *world, size_t i)
     relay->outbox = (struct bw_outbox){.flush = flush, .context = relay};
     struct bw_relay_limits limits = bw_relay_limits_default();
     limits.channels = world->channels;
-    struct bw_relay_hooks hooks = {.context = relay, .joined = joined, .left = left};
+    struct bw_relay_hooks hooks = {.context = relay, .joined = joined, .left = left, .measured = measured};
     relay->core = bw_relay_core_create(&limits, &relay->outbox, &hooks, some_random, world->now);
     assert_non_null(relay->core);
     struct bw_relay_cell_config cell = {.name = "eu", .capacity = world->channels - 2};

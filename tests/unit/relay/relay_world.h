@@ -24,6 +24,10 @@ struct world_relay {
     struct bw_relay_core *core;
     unsigned joined, provisional, left;
     enum bw_left_why left_why;
+    /* What the core said of the last path that ended. */
+    unsigned measured;
+    uint32_t measured_slot, measured_peer;
+    struct bw_measure_interval measured_interval;
 };
 
 struct world_person {
