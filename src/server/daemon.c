@@ -14,7 +14,7 @@
 #include "runtime/signals.h"
 #include "runtime/thread.h"
 #include "server/http.h"
-#include "server/hub.h"
+#include "server/hub_bind.h"
 #include "server/notify.h"
 #include "server/orders.h"
 #include "server/recovery.h"
@@ -54,6 +54,17 @@ void bw_daemon_fenced(struct bw_daemon *daemon)
         return;
     bw_log(BW_LOG_ERROR, "replica_fenced",
            "reason=\"another process took over under this replica's id, or its lease ended: stopping\"");
+    bw_loop_stop(daemon->main_loop);
+}
+
+void bw_daemon_broken(struct bw_daemon *daemon, const char *what)
+{
+    if (atomic_exchange(&daemon->broken, true))
+        return;
+    bw_log(BW_LOG_ERROR, "giving_up",
+           "reason=\"%s\" note=\"what relays are told would no longer be what was decided: stopping with "
+           "exit status 7, a new start reads everything back\"",
+           what);
     bw_loop_stop(daemon->main_loop);
 }
 
@@ -195,7 +206,7 @@ static enum bw_code create_parts(struct life *life, struct bw_error *err)
     if (code == BW_OK)
         code = bw_desk_start(config->conninfo, "bw-lease", &daemon->lease_desk, err);
     if (code == BW_OK)
-        code = bw_hub_create(daemon, &daemon->hub, err);
+        code = bw_hub_create_bound(daemon, &daemon->hub, err);
     for (unsigned i = 0; code == BW_OK && i < workers; i++) {
         code = bw_worker_create(daemon, i, &daemon->workers[i], err);
         daemon->worker_count += code == BW_OK;
@@ -376,7 +387,7 @@ int bw_daemon_serve(const struct bw_daemon_config *config)
                (unsigned long)life->daemon.replica.epoch);
         bw_notify("READY=1");
         bw_loop_run(life->loop);
-        exit_code = atomic_load(&life->daemon.fenced) ? 7 : 0;
+        exit_code = atomic_load(&life->daemon.fenced) || atomic_load(&life->daemon.broken) ? 7 : 0;
         stop(life, exit_code == 0);
     } else {
         bw_log(BW_LOG_ERROR, "not_started", "code=%s reason=\"%s\" detail=\"%s\"", bw_code_name(err.code),

@@ -36,7 +36,7 @@ struct bw_daemon {
     unsigned worker_count;
     struct bw_loop *main_loop;
     int state_lock; /* held for life; -1: not yet */
-    _Atomic bool fenced, serving;
+    _Atomic bool fenced, broken, serving;
 };
 
 /* The worker that owns a meeting in this replica. */
@@ -44,6 +44,9 @@ unsigned bw_daemon_owner_index(const struct bw_daemon *daemon, const struct bw_i
 
 /* This replica may no longer act: it stops. Threads: any. */
 void bw_daemon_fenced(struct bw_daemon *daemon);
+/* What this process holds is no longer what the log says (memory was out at the wrong moment): it stops with
+ * exit status 7, for the supervisor to start it again. Threads: any. */
+void bw_daemon_broken(struct bw_daemon *daemon, const char *what);
 
 /* Reads the certificates and the geo database again; on failure the old ones stay. Main thread. */
 void bw_daemon_reload(struct bw_daemon *daemon);

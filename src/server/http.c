@@ -23,6 +23,8 @@ static const char *why_not_ready(const struct bw_daemon *daemon)
 {
     if (atomic_load(&daemon->fenced))
         return "fenced: another process took over";
+    if (atomic_load(&daemon->broken))
+        return "broken: memory was out, stopping";
     if (!atomic_load(&daemon->serving))
         return "starting or stopping";
     if (atomic_load(&bw_hub_metrics(daemon->hub)->lease_age_ms) >= daemon->config->lease_ms)

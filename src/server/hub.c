@@ -5,13 +5,21 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/thread.h"
 #include "server/hub_state.h"
-#include "store/replicas.h"
 
 enum { TICK_MS = 25, COMPACT_MS = 10000 };
+
+void hub_now(struct bw_hub *hub)
+{
+    hub->now_ms = hub->ports.mono_ms(hub->ports.context);
+}
+
+uint64_t hub_wall_ms(const struct bw_hub *hub)
+{
+    return hub->ports.wall_ms(hub->ports.context);
+}
 
 /* ---- the replica's own lease ---- */
 
@@ -25,15 +33,15 @@ struct replica_job {
 static void replica_run(struct bw_desk_job *job, struct bw_store_db *db)
 {
     struct replica_job *renew = (struct replica_job *)job;
-    renew->error.code = bw_store_replica_renew(db, &renew->hub->daemon->replica,
-                                               renew->hub->daemon->config->lease_ms, &renew->error);
+    renew->error.code = renew->hub->ports.queries->replica_renew(db, &renew->hub->config.replica,
+                                                                 renew->hub->config.lease_ms, &renew->error);
 }
 
 static void replica_done(struct bw_mail *mail)
 {
     struct replica_job *renew = (struct replica_job *)mail;
     struct bw_hub *hub = renew->hub;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     hub->renewing_replica = false;
     if (renew->error.code == BW_OK)
         hub->replica_renewed_ms = renew->asked_ms;
@@ -43,7 +51,7 @@ static void replica_done(struct bw_mail *mail)
     bool fenced = renew->error.code == BW_FAILED_PRECONDITION;
     bw_free(renew);
     if (fenced)
-        bw_daemon_fenced(hub->daemon);
+        hub->ports.fenced(hub->ports.context);
 }
 
 static void renew_replica(struct bw_hub *hub)
@@ -59,8 +67,8 @@ static void renew_replica(struct bw_hub *hub)
     renew->hub = hub;
     renew->asked_ms = hub->now_ms;
     hub->renewing_replica = true;
-    hub->replica_renew_at_ms = hub->now_ms + hub->daemon->config->lease_ms / 4;
-    bw_desk_post(hub->daemon->lease_desk, &renew->job);
+    hub->replica_renew_at_ms = hub->now_ms + hub->config.lease_ms / 4;
+    hub->ports.ask(hub->ports.context, &renew->job);
 }
 
 /* ---- the clock ---- */
@@ -80,10 +88,9 @@ static void measure(struct bw_hub *hub)
     atomic_store(&hub->metrics.lease_age_ms, hub->now_ms - hub->replica_renewed_ms);
 }
 
-static void tick(void *context)
+void bw_hub_turn(struct bw_hub *hub)
 {
-    struct bw_hub *hub = context;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     hub_notice_absence(hub);
     renew_replica(hub);
     if (hub->waiting != NULL || hub->now_ms >= hub->poll_at_ms)
@@ -113,19 +120,27 @@ static void tick(void *context)
     measure(hub);
 }
 
+static void tick(void *context)
+{
+    bw_hub_turn(context);
+}
+
 static void hub_thread(void *context)
 {
     struct bw_hub *hub = context;
     bw_loop_run(hub->loop);
 }
 
-enum bw_code bw_hub_create(struct bw_daemon *daemon, struct bw_hub **out, struct bw_error *err)
+enum bw_code bw_hub_create(const struct bw_hub_config *config, const struct bw_hub_ports *ports,
+                           struct bw_hub **out, struct bw_error *err)
 {
     struct bw_hub *hub = bw_calloc(1, sizeof *hub);
     if (hub == NULL)
         return bw_fail_memory(err);
-    hub->daemon = daemon;
-    hub->now_ms = hub->started_ms = bw_clock_mono_ms();
+    hub->config = *config;
+    hub->ports = *ports;
+    hub_now(hub);
+    hub->started_ms = hub->now_ms;
     hub->loop = bw_loop_create(err);
     hub->mailbox = hub->loop != NULL ? bw_mailbox_create(hub->loop, err) : NULL;
     hub->timer = hub->mailbox != NULL ? bw_timer_create(hub->loop, tick, hub, err) : NULL;
@@ -133,7 +148,6 @@ enum bw_code bw_hub_create(struct bw_daemon *daemon, struct bw_hub **out, struct
         bw_hub_destroy(hub);
         return err != NULL ? err->code : BW_RESOURCE_EXHAUSTED;
     }
-    hub->topology = daemon->topology;
     *out = hub;
     return BW_OK;
 }
@@ -181,13 +195,18 @@ struct bw_mailbox *bw_hub_mailbox(struct bw_hub *hub)
     return hub->mailbox;
 }
 
+void bw_hub_begin(struct bw_hub *hub)
+{
+    hub_now(hub);
+    hub->started_ms = hub->ticked_ms = hub->replica_renewed_ms = hub->now_ms;
+    for (struct hub_relay *relay = hub->relays; relay != NULL; relay = relay->hh.next)
+        relay->granted = bw_book_taken(hub->config.book, relay->number);
+}
+
 enum bw_code bw_hub_start(struct bw_hub *hub, struct bw_error *err)
 {
+    bw_hub_begin(hub);
     bw_timer_start(hub->timer, TICK_MS, TICK_MS);
-    hub->now_ms = hub->started_ms = hub->ticked_ms = bw_clock_mono_ms();
-    hub->replica_renewed_ms = hub->now_ms;
-    for (struct hub_relay *relay = hub->relays; relay != NULL; relay = relay->hh.next)
-        relay->granted = bw_book_taken(hub->daemon->book, relay->number);
     hub->thread = bw_thread_start(hub_thread, hub, "bw-hub", err);
     return hub->thread != NULL ? BW_OK : err->code;
 }
@@ -202,7 +221,7 @@ static void stop(struct bw_mail *mail)
     struct stop_mail *order = (struct stop_mail *)mail;
     struct bw_hub *hub = order->hub;
     hub->stopping = true;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     for (struct hub_relay *relay = hub->relays; relay != NULL; relay = relay->hh.next) {
         if (relay->session != NULL)
             bw_session_go_away(relay->session, "this replica is stopping", 0);

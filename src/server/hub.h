@@ -11,12 +11,13 @@
 #include "control/owner.h"
 #include "grpc/server.h"
 #include "policy/facts.h"
-#include "server/daemon.h"
+#include "server/hub_ports.h"
 #include "server/metrics.h"
 
 struct bw_hub;
 
-BW_MUST_USE enum bw_code bw_hub_create(struct bw_daemon *daemon, struct bw_hub **out, struct bw_error *err);
+BW_MUST_USE enum bw_code bw_hub_create(const struct bw_hub_config *config, const struct bw_hub_ports *ports,
+                                       struct bw_hub **out, struct bw_error *err);
 /* After stop. NULL is allowed. */
 void bw_hub_destroy(struct bw_hub *hub);
 /* Tells every relay to open a session elsewhere; no new sessions from now on. Threads: any. */
@@ -24,6 +25,10 @@ void bw_hub_say_goodbye(struct bw_hub *hub);
 /* Ends the thread. */
 void bw_hub_stop(struct bw_hub *hub);
 BW_MUST_USE enum bw_code bw_hub_start(struct bw_hub *hub, struct bw_error *err);
+/* What start does but for the thread; whoever has none calls bw_hub_turn every 25 ms or so and delivers the
+ * hub's mail. */
+void bw_hub_begin(struct bw_hub *hub);
+void bw_hub_turn(struct bw_hub *hub);
 
 /* ---- before start ---- */
 /* The relays as the database has them now; makes the first fleet view. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "runtime/clock.h"
 #include "runtime/log.h"
 #include "server/hub_state.h"
 
@@ -90,6 +89,15 @@ static bool fill_link(struct bw_hub *hub, const struct hub_relay *relay, const s
     return true;
 }
 
+/* A feed that lacks a change is wrong for good: its own digest says that all is well. */
+static void feed_failed(struct bw_hub *hub, const struct hub_relay *relay, const struct bw_error *err)
+{
+    bw_log(BW_LOG_ERROR, "feed_not_applied", "relay=%s code=%s reason=\"%s\"", relay->name,
+           bw_code_name(err->code), err->show);
+    if (err->code == BW_RESOURCE_EXHAUSTED)
+        hub->ports.broken(hub->ports.context, "no memory for the feed of a relay");
+}
+
 struct resources {
     struct bw_upsert *upserts;
     struct bw_removal *removals;
@@ -128,7 +136,7 @@ static void add_change(struct bw_hub *hub, struct hub_relay *relay, uint64_t gro
     struct bw_peer_link *link = &into->links[into->link_count];
     const struct hub_link *wanted = want_link(relay, change, version_of(group));
     if (wanted == NULL) {
-        bw_log(BW_LOG_ERROR, "link_lost", "relay=%s reason=\"out of memory\"", relay->name);
+        hub->ports.broken(hub->ports.context, "no memory for a link between relays");
         return;
     }
     if (!fill_link(hub, relay, wanted, link))
@@ -266,7 +274,7 @@ static void end_linger(struct bw_hub *hub, struct hub_linger *entry)
         const struct bw_removal removal = {.id = id, .version = entry->version};
         struct bw_error err;
         if (bw_feed_apply_keys(relay->feed, NULL, 0, &removal, 1, &err) != BW_OK)
-            bw_log(BW_LOG_WARN, "feed_removal_failed", "relay=%s reason=\"%s\"", relay->name, err.show);
+            feed_failed(hub, relay, &err);
         else if (relay->session != NULL)
             bw_session_wake(relay->session, hub->now_ms);
     }
@@ -333,9 +341,7 @@ static void apply_group(struct bw_hub *hub, struct hub_group *group)
             concerned = group->changes[i].effect.relay == relay->number;
         struct bw_error err;
         if (concerned && hub_apply_change(hub, relay, group->number, group->changes, kept, &err) != BW_OK) {
-            /* The feed is behind the log now: the relay's next digest shows it. Say so, loudly. */
-            bw_log(BW_LOG_ERROR, "feed_not_applied", "relay=%s group=%lu reason=\"%s\"", relay->name,
-                   (unsigned long)group->number, err.show);
+            feed_failed(hub, relay, &err);
         }
         if (!concerned)
             bw_feed_advance(relay->feed, group->number);
@@ -377,10 +383,9 @@ static void add_group(struct bw_hub *hub, struct hub_group *group)
     struct hub_group *added = group;
     HASH_ADD(hh, hub->waiting, number, sizeof group->number, added);
     if (group->hh.tbl == NULL) {
-        bw_log(BW_LOG_ERROR, "group_lost", "group=%lu reason=\"out of memory\"",
-               (unsigned long)group->number);
         bw_free(group->changes);
         bw_free(group);
+        hub->ports.broken(hub->ports.context, "no memory for a group that waits for its turn");
     }
 }
 
@@ -394,7 +399,7 @@ static void group_delivered(struct bw_mail *mail)
 {
     struct group_mail *news = (struct group_mail *)mail;
     struct bw_hub *hub = news->hub;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     add_group(hub, news->group);
     hub_groups_drain(hub);
     if (hub->waiting != NULL)
@@ -408,11 +413,10 @@ void bw_hub_group(struct bw_hub *hub, uint64_t number, const struct bw_hub_chang
     struct hub_group *group = bw_calloc(1, sizeof *group);
     struct bw_hub_change *copy = bw_calloc(count, sizeof *copy);
     if (news == NULL || group == NULL || copy == NULL) {
-        /* The relays' digests will differ from their feeds; nothing can be said without memory. */
-        bw_log(BW_LOG_ERROR, "group_lost", "group=%lu reason=\"out of memory\"", (unsigned long)number);
         bw_free(news);
         bw_free(group);
         bw_free(copy);
+        hub->ports.broken(hub->ports.context, "no memory for a group that is committed");
         return;
     }
     if (count > 0)
@@ -445,7 +449,7 @@ static bool on_group(void *context, const struct bw_store_group *group)
 {
     struct poll_job *poll = context;
     bool decisions = group->event == BW_STORE_EVENT_DECISIONS;
-    bool ours = decisions && bw_id_equal(&group->replica, &poll->hub->daemon->replica.id);
+    bool ours = decisions && bw_id_equal(&group->replica, &poll->hub->config.replica.id);
     poll->foreign = poll->foreign || (decisions && !ours);
     poll->relays_changed = poll->relays_changed || group->event == BW_STORE_EVENT_FACTS;
     poll->groups[poll->count].number = group->number;
@@ -460,15 +464,15 @@ static void poll_run(struct bw_desk_job *job, struct bw_store_db *db)
     struct poll_job *poll = (struct poll_job *)job;
     struct bw_store_heads heads;
     poll->error.code = BW_OK;
-    poll->error.code = bw_store_groups_read(db, poll->after, POLL_GROUPS, &poll->hub->daemon->replica.id,
-                                            on_group, poll, &heads, &poll->error);
+    poll->error.code = poll->hub->ports.queries->groups_read(
+        db, poll->after, POLL_GROUPS, &poll->hub->config.replica.id, on_group, poll, &heads, &poll->error);
 }
 
 static void poll_done(struct bw_mail *mail)
 {
     struct poll_job *poll = (struct poll_job *)mail;
     struct bw_hub *hub = poll->hub;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     hub->polling = false;
     for (size_t i = 0; poll->error.code == BW_OK && i < poll->count; i++) {
         if (poll->groups[i].ours)
@@ -507,7 +511,7 @@ void hub_poll(struct bw_hub *hub)
     poll->hub = hub;
     poll->after = hub->head;
     hub->polling = true;
-    bw_desk_post(hub->daemon->lease_desk, &poll->job);
+    hub->ports.ask(hub->ports.context, &poll->job);
 }
 
 /* ---- a relay that came (back): its links and its peers' have another key now ---- */
@@ -525,7 +529,7 @@ static void refresh_at(struct bw_hub *hub, struct hub_relay *holder, const struc
         wanted->version++;
         const struct bw_upsert upsert = bw_upsert_link(&link, wanted->version, 0);
         if (bw_feed_apply_keys(holder->feed, &upsert, 1, NULL, 0, &err) != BW_OK)
-            bw_log(BW_LOG_WARN, "link_not_refreshed", "relay=%s reason=\"%s\"", holder->name, err.show);
+            feed_failed(hub, holder, &err);
         bw_wipe(&link, sizeof link);
         any = true;
     }

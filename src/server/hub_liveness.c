@@ -16,7 +16,7 @@ void hub_notice_absence(struct bw_hub *hub)
     const struct bw_session_timing timing = bw_session_timing_default();
     bool stalled = hub->now_ms - hub->ticked_ms > STALL_MS;
     /* Nobody can open a session, nor renew a lease, without the database. */
-    bool database_away = hub->now_ms - hub->replica_renewed_ms > hub->daemon->config->lease_ms;
+    bool database_away = hub->now_ms - hub->replica_renewed_ms > hub->config.lease_ms;
     hub->ticked_ms = hub->now_ms;
     if (!stalled && !database_away)
         return;
@@ -49,7 +49,7 @@ static enum bw_liveness liveness(const struct bw_hub *hub, const struct hub_rela
 /* One that was never here and carries nobody, such as one that was just enrolled, says nothing about us. */
 static bool matters(const struct bw_hub *hub, const struct hub_relay *relay)
 {
-    return !relay->gone && (relay->ever_connected || bw_book_taken(hub->daemon->book, relay->number) > 0);
+    return !relay->gone && (relay->ever_connected || bw_book_taken(hub->config.book, relay->number) > 0);
 }
 
 static bool same_region(const struct hub_relay *a, const struct hub_relay *b)

@@ -4,7 +4,6 @@
 #include "base/alloc.h"
 #include "runtime/log.h"
 #include "server/hub_state.h"
-#include "server/orders.h"
 
 enum { RETRY_MS = 1000 };
 
@@ -21,7 +20,8 @@ static void read_run(struct bw_desk_job *job, struct bw_store_db *db)
 {
     struct hub_policy *policy = (struct hub_policy *)job;
     policy->error.code = BW_OK;
-    policy->error.code = bw_orders_read_policy(policy->hub->daemon, db, &policy->tenant, &policy->error);
+    policy->error.code =
+        policy->hub->ports.read_policy(policy->hub->ports.context, db, &policy->tenant, &policy->error);
 }
 
 static void read_done(struct bw_mail *mail)
@@ -44,7 +44,7 @@ static void read_policy(struct hub_policy *policy)
     policy->job.run = read_run;
     policy->job.mail.deliver = read_done;
     policy->job.back = policy->hub->mailbox;
-    bw_desk_post(policy->hub->daemon->desk, &policy->job);
+    policy->hub->ports.ask_slow(policy->hub->ports.context, &policy->job);
 }
 
 bool hub_policy_published(struct bw_hub *hub, const struct bw_id *tenant)

@@ -3,10 +3,8 @@
 
 #include "api/api.h"
 #include "base/alloc.h"
-#include "runtime/clock.h"
 #include "runtime/log.h"
 #include "server/hub_state.h"
-#include "server/worker.h"
 
 enum { VIEW_LOAD_INTERVAL_MS = 1000, FACTS_ARENA_BYTES = 1 << 20 };
 
@@ -132,7 +130,8 @@ static bool keep_row(void *context, const struct bw_store_relay *row)
 static enum bw_code read_relays(struct relays_job *relays, struct bw_store_db *db)
 {
     struct bw_error err;
-    enum bw_code code = bw_store_relays_read(db, true, keep_row, relays, &relays->facts_revision, &err);
+    enum bw_code code =
+        relays->hub->ports.queries->relays_read(db, true, keep_row, relays, &relays->facts_revision, &err);
     if (code != BW_OK)
         relays->error = err;
     return relays->error.code;
@@ -201,7 +200,7 @@ static void relays_done(struct bw_mail *mail)
 {
     struct relays_job *relays = (struct relays_job *)mail;
     struct bw_hub *hub = relays->hub;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     if (relays->error.code == BW_OK) {
         (void)take_rows(hub, relays, NULL);
         hub_publish(hub, true);
@@ -230,7 +229,7 @@ void bw_hub_relays_changed(struct bw_hub *hub, struct bw_mailbox *back, struct b
     relays->job.back = hub->mailbox;
     relays->back = back;
     relays->then = then;
-    bw_desk_post(hub->daemon->lease_desk, &relays->job);
+    hub->ports.ask(hub->ports.context, &relays->job);
 }
 
 /* ---- escrow ---- */
@@ -247,7 +246,7 @@ struct escrow_job {
 static bool on_escrow(void *context, const struct bw_store_escrow *row)
 {
     struct escrow_job *escrow = context;
-    const struct bw_store_replica_key *self = &escrow->hub->daemon->replica;
+    const struct bw_store_replica_key *self = &escrow->hub->config.replica;
     if (row->relay == escrow->relay && row->holder.epoch == self->epoch &&
         bw_id_equal(&row->holder.id, &self->id))
         escrow->held = row->slots;
@@ -258,20 +257,19 @@ static void escrow_run(struct bw_desk_job *job, struct bw_store_db *db)
 {
     struct escrow_job *escrow = (struct escrow_job *)job;
     if (escrow->in_doubt) {
-        escrow->error.code = bw_store_escrow_read(db, on_escrow, escrow, &escrow->error);
+        escrow->error.code = escrow->hub->ports.queries->escrow_read(db, on_escrow, escrow, &escrow->error);
         if (escrow->error.code != BW_OK)
             return;
     }
-    escrow->error.code = bw_store_escrow_take(db, &escrow->hub->daemon->replica, &escrow->relay,
-                                              &escrow->want, 1, &escrow->granted, &escrow->error);
+    escrow->error.code = escrow->hub->ports.queries->escrow_take(
+        db, &escrow->hub->config.replica, &escrow->relay, &escrow->want, 1, &escrow->granted, &escrow->error);
 }
 
 static void escrow_done(struct bw_mail *mail)
 {
     struct escrow_job *escrow = (struct escrow_job *)mail;
     struct bw_hub *hub = escrow->hub;
-    struct bw_daemon *daemon = hub->daemon;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     struct hub_relay *relay = hub_find(hub, escrow->relay);
     if (relay == NULL) {
         bw_free(escrow);
@@ -284,19 +282,18 @@ static void escrow_done(struct bw_mail *mail)
                escrow->error.show);
     } else {
         uint32_t lost = escrow->held > relay->granted ? escrow->held - relay->granted : 0;
-        bw_book_add(daemon->book, escrow->relay, escrow->granted + lost);
+        bw_book_add(hub->config.book, escrow->relay, escrow->granted + lost);
         relay->granted += escrow->granted + lost;
     }
-    for (unsigned i = 0; i < daemon->worker_count; i++)
-        (void)bw_worker_escrow_changed(daemon->workers[i]);
+    hub->ports.escrow_changed(hub->ports.context);
     bw_free(escrow);
 }
 
 void hub_order_escrow(struct bw_hub *hub, struct hub_relay *relay)
 {
-    uint32_t block = hub->daemon->config->escrow_block;
+    uint32_t block = hub->config.escrow_block;
     if (hub->stopped || relay->escrow_asked || relay->gone || relay->state != BW_STORE_RELAY_ENROLLED ||
-        bw_book_room(hub->daemon->book, relay->number) >= block / 2 + 1)
+        bw_book_room(hub->config.book, relay->number) >= block / 2 + 1)
         return;
     struct escrow_job *escrow = bw_calloc(1, sizeof *escrow);
     if (escrow == NULL)
@@ -309,7 +306,7 @@ void hub_order_escrow(struct bw_hub *hub, struct hub_relay *relay)
     escrow->want = block;
     escrow->in_doubt = relay->escrow_in_doubt;
     relay->escrow_asked = true;
-    bw_desk_post(hub->daemon->lease_desk, &escrow->job);
+    hub->ports.ask(hub->ports.context, &escrow->job);
 }
 
 struct low_mail {
@@ -343,8 +340,9 @@ void bw_hub_escrow_low(struct bw_hub *hub, uint32_t relay)
 /* A relay enrolled under another topology file must not take the fleet's view away. */
 static bool region_known(const struct bw_hub *hub, const struct hub_relay *relay)
 {
-    return hub->topology == NULL || hub->topology->region_count == 0 || relay->facts.region == NULL ||
-           bw_snapshot_region(hub->topology, relay->facts.region) != BW_NO_REGION;
+    return hub->config.topology == NULL || hub->config.topology->region_count == 0 ||
+           relay->facts.region == NULL ||
+           bw_snapshot_region(hub->config.topology, relay->facts.region) != BW_NO_REGION;
 }
 
 static enum bw_code rebuild_facts(struct bw_hub *hub, struct bw_error *err)
@@ -365,7 +363,7 @@ static enum bw_code rebuild_facts(struct bw_hub *hub, struct bw_error *err)
         }
         count++;
     }
-    const struct bw_facts *known = hub->topology != NULL ? hub->topology->facts : NULL;
+    const struct bw_facts *known = hub->config.topology != NULL ? hub->config.topology->facts : NULL;
     struct bw_facts *facts = NULL;
     enum bw_code code =
         bw_facts_create(list, count, known != NULL ? known->cells : NULL,
@@ -421,13 +419,13 @@ static enum bw_code build_view(struct bw_hub *hub, struct bw_fleet_view **out, s
     struct bw_relay_reach *reach = bw_calloc(facts->relay_count, sizeof *reach);
     struct network network = {0};
     bool ok = live != NULL && reach != NULL &&
-              (hub->topology == NULL || network_of(hub->topology, facts, &network));
+              (hub->config.topology == NULL || network_of(hub->config.topology, facts, &network));
     enum bw_code code = ok ? BW_OK : bw_fail_memory(err);
     for (size_t i = 0; code == BW_OK && i < facts->relay_count; i++) {
         struct hub_relay *relay = hub_find(hub, facts->relays[i].number);
         live[i].state = hub_relay_state(hub, relay, &live[i].lease_ok);
         live[i].capacity = relay->capacity;
-        live[i].placed = bw_book_taken(hub->daemon->book, relay->number);
+        live[i].placed = bw_book_taken(hub->config.book, relay->number);
         live[i].load_ppm = relay->load.cpu_ppm;
         reach[i] = relay->reach;
     }
@@ -436,8 +434,8 @@ static enum bw_code build_view(struct bw_hub *hub, struct bw_fleet_view **out, s
         const struct bw_snapshot_input input = {
             .facts = hub->facts,
             .live = live,
-            .regions = hub->topology != NULL ? hub->topology->regions : NULL,
-            .region_count = hub->topology != NULL ? hub->topology->region_count : 0,
+            .regions = hub->config.topology != NULL ? hub->config.topology->regions : NULL,
+            .region_count = hub->config.topology != NULL ? hub->config.topology->region_count : 0,
             .rtts = network.rtts,
             .rtt_count = network.rtt_count,
             .has_default = true,
@@ -485,8 +483,6 @@ void hub_publish(struct bw_hub *hub, bool now)
     hub->view = view;
     hub->view_stale = false;
     hub->view_at_ms = hub->now_ms;
-    for (unsigned i = 0; i < hub->daemon->worker_count; i++) {
-        if (!bw_worker_set_view(hub->daemon->workers[i], view))
-            hub->view_stale = true; /* memory was out: again in a while */
-    }
+    if (!hub->ports.set_view(hub->ports.context, view))
+        hub->view_stale = true; /* memory was out: again in a while */
 }

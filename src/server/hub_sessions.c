@@ -5,7 +5,6 @@
 
 #include "base/alloc.h"
 #include "fleet/codec.h"
-#include "runtime/clock.h"
 #include "runtime/log.h"
 #include "server/hub_state.h"
 
@@ -16,6 +15,7 @@ static enum bw_code send_message(void *context, const struct bw_control_message 
     struct hub_relay *relay = context;
     if (relay->stream == NULL)
         return BW_CANCELLED;
+    const struct bw_hub_ports *ports = &relay->stream->hub->ports;
     struct bw_arena *arena = bw_arena_create(BW_FLEET_ARENA);
     if (arena == NULL)
         return BW_RESOURCE_EXHAUSTED;
@@ -23,7 +23,7 @@ static enum bw_code send_message(void *context, const struct bw_control_message 
     struct bw_error err;
     enum bw_code code = bw_control_message_encode(message, arena, &bytes, &err);
     if (code == BW_OK)
-        code = bw_stream_send(relay->stream, bw_buf_view(&bytes));
+        code = ports->send(ports->context, relay->stream, bw_buf_view(&bytes));
     if (bytes.data != NULL)
         bw_wipe(bytes.data, bytes.cap);
     bw_buf_finish(&bytes);
@@ -39,7 +39,8 @@ static void close_stream(void *context, const struct bw_error *why)
     bool orderly = why == NULL || why->code == BW_OK;
     bw_log(orderly ? BW_LOG_INFO : BW_LOG_WARN, "relay_session_ended", "relay=%s reason=\"%s\"", relay->name,
            orderly ? "bye" : why->show);
-    bw_stream_finish(relay->stream, why);
+    const struct bw_hub_ports *ports = &relay->stream->hub->ports;
+    ports->finish(ports->context, relay->stream, why);
 }
 
 struct fence_job {
@@ -56,16 +57,16 @@ static void fence_run(struct bw_desk_job *job, struct bw_store_db *db)
 {
     struct fence_job *fence = (struct fence_job *)job;
     fence->error.code = BW_OK;
-    fence->error.code =
-        bw_store_session_open(db, &fence->hub->daemon->replica, fence->relay, &fence->boot,
-                              bw_session_timing_default().lease_ms, &fence->epoch, &fence->error);
+    fence->error.code = fence->hub->ports.queries->session_open(
+        db, &fence->hub->config.replica, fence->relay, &fence->boot, bw_session_timing_default().lease_ms,
+        &fence->epoch, &fence->error);
 }
 
 static void fence_done(struct bw_mail *mail)
 {
     struct fence_job *fence = (struct fence_job *)mail;
     struct bw_hub *hub = fence->hub;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     struct hub_relay *relay = hub_find(hub, fence->relay);
     if (relay != NULL && relay->stream == fence->stream && relay->session != NULL) {
         if (fence->error.code == BW_OK) {
@@ -83,7 +84,7 @@ static void fence_done(struct bw_mail *mail)
         }
         hub_publish(hub, true);
     }
-    bw_stream_let_go(fence->stream);
+    hub->ports.let_go(hub->ports.context, fence->stream);
     bw_free(fence);
 }
 
@@ -115,7 +116,7 @@ static void fence(void *context, const struct bw_hello *hello)
     atomic_fetch_add(&relay->stream->holders, 1);
     job->relay = relay->number;
     job->boot = hello->boot_id;
-    bw_desk_post(hub->daemon->lease_desk, &job->job);
+    hub->ports.ask(hub->ports.context, &job->job);
 }
 
 static void catch_up(void *context, uint64_t group)
@@ -131,7 +132,7 @@ static void heartbeat(void *context, const struct bw_heartbeat *heartbeat)
     relay->heartbeat_number = heartbeat->number;
     relay->heard_ms = relay->stream->hub->now_ms;
     relay->load = heartbeat->load;
-    relay->reach.heartbeat_ms = bw_clock_wall_ms();
+    relay->reach.heartbeat_ms = hub_wall_ms(relay->stream->hub);
     relay->stream->hub->view_stale = true;
 }
 
@@ -187,7 +188,7 @@ void hub_session_drop(struct bw_hub *hub, struct hub_relay *relay)
     relay->heartbeat_number = 0;
     relay->fenced_epoch = 0;
     stream->hub_relay = NULL;
-    bw_stream_let_go(stream);
+    hub->ports.let_go(hub->ports.context, stream);
     hub->view_stale = true;
 }
 
@@ -200,8 +201,8 @@ static void opened(struct bw_hub *hub, struct bw_stream *stream)
                 hub->stopping ? NULL : "NOT_ENROLLED",
                 "relay \"%s\" is not enrolled in this cell: an operator runs `bailiwick relay enroll` first",
                 stream->relay);
-        bw_stream_finish(stream, &err);
-        bw_stream_let_go(stream);
+        hub->ports.finish(hub->ports.context, stream, &err);
+        hub->ports.let_go(hub->ports.context, stream);
         return;
     }
     if (relay->stream != NULL) {
@@ -223,9 +224,9 @@ static void opened(struct bw_hub *hub, struct bw_stream *stream)
     };
     const struct bw_session_config config = {
         .timing = bw_session_timing_default(),
-        .stream_id = hub->daemon->stream,
-        .cell_id = bw_grant_cell_id(bw_view_str(hub->daemon->config->cell)),
-        .replica = hub->daemon->replica_name,
+        .stream_id = hub->config.stream,
+        .cell_id = bw_grant_cell_id(bw_view_str(hub->config.cell)),
+        .replica = hub->config.replica_name,
     };
     const struct bw_session_ports ports = {
         .context = relay,
@@ -244,7 +245,7 @@ static void opened(struct bw_hub *hub, struct bw_stream *stream)
     relay->session = bw_session_create(&config, &relay->enrolment, relay->feed, &ports, hub->now_ms);
     if (relay->session == NULL) {
         bw_fail_memory(&err);
-        bw_stream_finish(stream, &err);
+        hub->ports.finish(hub->ports.context, stream, &err);
         hub_session_drop(hub, relay);
         return;
     }
@@ -272,7 +273,7 @@ void bw_hub_stream_news(struct bw_mail *mail)
     struct bw_stream_news *news = (struct bw_stream_news *)mail;
     struct bw_stream *stream = news->stream;
     struct bw_hub *hub = stream->hub;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     struct hub_relay *relay = stream->hub_relay;
     switch (news->kind) {
     case BW_STREAM_OPENED:
@@ -302,10 +303,9 @@ void bw_hub_stream_news(struct bw_mail *mail)
 /* What the relay should know of its own state as soon as it is there. */
 void hub_say_state(struct bw_hub *hub, struct hub_relay *relay)
 {
-    (void)hub;
     if (relay->session == NULL || relay->state != BW_STORE_RELAY_DRAINING)
         return;
-    uint64_t now = bw_clock_wall_ms();
+    uint64_t now = hub_wall_ms(hub);
     uint32_t left = relay->drain_deadline_ms > now ? (uint32_t)(relay->drain_deadline_ms - now) : 0;
     bw_session_drain(relay->session, true, left, "drained by the operator");
 }
@@ -326,16 +326,16 @@ static void renew_run(struct bw_desk_job *job, struct bw_store_db *db)
 {
     struct renew_job *renew = (struct renew_job *)job;
     renew->error.code = BW_OK;
-    renew->error.code =
-        bw_store_sessions_renew(db, &renew->hub->daemon->replica, renew->relays, renew->epochs, renew->count,
-                                bw_session_timing_default().lease_ms, renew->lost, &renew->error);
+    renew->error.code = renew->hub->ports.queries->sessions_renew(
+        db, &renew->hub->config.replica, renew->relays, renew->epochs, renew->count,
+        bw_session_timing_default().lease_ms, renew->lost, &renew->error);
 }
 
 static void renew_done(struct bw_mail *mail)
 {
     struct renew_job *renew = (struct renew_job *)mail;
     struct bw_hub *hub = renew->hub;
-    hub->now_ms = bw_clock_mono_ms();
+    hub_now(hub);
     hub->renewing = false;
     if (renew->error.code != BW_OK)
         bw_log(BW_LOG_WARN, "relay_leases_not_renewed", "sessions=%zu reason=\"%s\" detail=\"%s\"",
@@ -398,7 +398,7 @@ static void renew_leases(struct bw_hub *hub)
     renew->job.back = hub->mailbox;
     renew->hub = hub;
     hub->renewing = true;
-    bw_desk_post(hub->daemon->lease_desk, &renew->job);
+    hub->ports.ask(hub->ports.context, &renew->job);
 }
 
 void hub_session_tick(struct bw_hub *hub)

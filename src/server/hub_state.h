@@ -7,9 +7,6 @@
 #include "fleet/session.h"
 #include "placement/fleet_file.h"
 #include "server/hub.h"
-#include "server/stream.h"
-#include "store/decisions.h"
-#include "store/fleet.h"
 
 /* A link that a relay should have; told to it once both ends are there. The key's padding is zero. */
 struct hub_link {
@@ -82,7 +79,8 @@ struct hub_linger {
 };
 
 struct bw_hub {
-    struct bw_daemon *daemon;
+    struct bw_hub_config config;
+    struct bw_hub_ports ports;
     struct bw_loop *loop;
     struct bw_mailbox *mailbox;
     struct bw_timer *timer;
@@ -90,7 +88,6 @@ struct bw_hub {
     bool stopping; /* says goodbye */
     bool stopped;  /* its thread has ended: nothing is asked of the desk any more */
 
-    struct bw_snapshot *topology; /* NULL: none given */
     struct hub_relay *relays;
     uint64_t facts_revision;
     struct bw_facts *facts;
@@ -120,6 +117,9 @@ struct bw_hub {
 };
 
 /* hub.c */
+/* Sets now_ms: whatever is called from outside begins with it. */
+void hub_now(struct bw_hub *hub);
+uint64_t hub_wall_ms(const struct bw_hub *hub);
 struct hub_relay *hub_find(struct bw_hub *hub, uint32_t number);
 struct hub_relay *hub_find_name(struct bw_hub *hub, const char *name);
 

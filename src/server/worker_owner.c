@@ -175,7 +175,7 @@ static void committed(void *context, uint64_t group, const struct bw_change *cha
             cap *= 2;
         struct bw_hub_change *grown = bw_realloc(worker->changes, cap * sizeof *grown);
         if (grown == NULL) {
-            bw_log(BW_LOG_ERROR, "changes_lost", "group=%lu reason=\"out of memory\"", (unsigned long)group);
+            bw_daemon_broken(worker->daemon, "no memory for the changes of a group that is committed");
             return;
         }
         worker->changes = grown;
