@@ -82,8 +82,8 @@ static unsigned check_service(struct bw_view service, const char *package)
     char name[64] = "";
     for (int pass = 0; pass < 2; pass++) {
         for (size_t at = 0, n; at < service.len; at += n) {
-            uint64_t number, value;
-            struct bw_view bytes;
+            uint64_t number = 0, value = 0;
+            struct bw_view bytes = {NULL, 0};
             n = field_of(service.data + at, service.data + service.len, &number, &bytes, &value);
             assert_true(n > 0);
             if (pass == 0 && number == 1)
@@ -93,7 +93,7 @@ static unsigned check_service(struct bw_view service, const char *package)
             char method[64] = "", path[200];
             bool client = false, server = false;
             for (size_t inner = 0, m; inner < bytes.len; inner += m) {
-                struct bw_view text;
+                struct bw_view text = {NULL, 0};
                 m = field_of(bytes.data + inner, bytes.data + bytes.len, &number, &text, &value);
                 assert_true(m > 0);
                 if (number == 1)
@@ -123,7 +123,7 @@ static void rows_stream_as_the_proto_files_say(void **state)
     struct bw_view set = bw_wire_descriptor_set();
     unsigned methods = 0;
     for (size_t at = 0, n; at < set.len; at += n) {
-        uint64_t number, value;
+        uint64_t number = 0, value = 0;
         struct bw_view file = {NULL, 0}, bytes = {NULL, 0};
         n = field_of(set.data + at, set.data + set.len, &number, &file, &value);
         assert_true(n > 0);
