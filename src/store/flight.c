@@ -6,12 +6,40 @@
 #include "base/alloc.h"
 
 const char bw_store_group_query[] =
-    "SELECT bw_group($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19)";
+    "SELECT "
+    "bw_group_sealed($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,"
+    "$24,$25,$26,$27,$28)";
 const unsigned int bw_store_group_types[] = {
-    BW_PG_UUID,        BW_PG_INT8,       BW_PG_INT4,       BW_PG_INT8,       BW_PG_INT8,
-    BW_PG_INT8,        BW_PG_UUID_ARRAY, BW_PG_INT4_ARRAY, BW_PG_UUID_ARRAY, BW_PG_INT4_ARRAY,
-    BW_PG_INT2_ARRAY,  BW_PG_INT4_ARRAY, BW_PG_UUID_ARRAY, BW_PG_INT4_ARRAY, BW_PG_INT4_ARRAY,
-    BW_PG_BYTEA_ARRAY, BW_PG_INT4_ARRAY, BW_PG_INT4_ARRAY, BW_PG_TEXT_ARRAY,
+    BW_PG_UUID,
+    BW_PG_INT8,
+    BW_PG_INT4,
+    BW_PG_INT8,
+    BW_PG_INT8,
+    BW_PG_INT8,
+    BW_PG_UUID_ARRAY,
+    BW_PG_INT4_ARRAY,
+    BW_PG_UUID_ARRAY,
+    BW_PG_INT4_ARRAY,
+    BW_PG_INT2_ARRAY,
+    BW_PG_INT4_ARRAY,
+    BW_PG_UUID_ARRAY,
+    BW_PG_INT4_ARRAY,
+    BW_PG_INT4_ARRAY,
+    BW_PG_BYTEA_ARRAY,
+    BW_PG_INT4_ARRAY,
+    BW_PG_INT4_ARRAY,
+    BW_PG_TEXT_ARRAY,
+    /* keys */
+    BW_PG_UUID_ARRAY,
+    BW_PG_UUID_ARRAY,
+    BW_PG_UUID_ARRAY,
+    BW_PG_UUID_ARRAY,
+    BW_PG_BYTEA_ARRAY,
+    BW_PG_BYTEA_ARRAY,
+    /* roster records */
+    BW_PG_UUID_ARRAY,
+    BW_PG_UUID_ARRAY,
+    BW_PG_BYTEA_ARRAY,
 };
 const int bw_store_group_type_count = sizeof bw_store_group_types / sizeof bw_store_group_types[0];
 
@@ -34,7 +62,10 @@ enum bw_code bw_store_flight_init(struct bw_store_flight *flight, uint32_t capac
     made.pair_of = bw_calloc(capacity, sizeof *made.pair_of);
     made.pair_rows = bw_calloc(capacity, sizeof *made.pair_rows);
     made.slots = bw_calloc(slots, sizeof *made.slots);
-    if (made.rows == NULL || made.pair_of == NULL || made.pair_rows == NULL || made.slots == NULL) {
+    made.notes = bw_calloc(capacity, sizeof *made.notes);
+    made.note_views = bw_calloc(capacity, sizeof *made.note_views);
+    if (made.rows == NULL || made.pair_of == NULL || made.pair_rows == NULL || made.slots == NULL ||
+        made.notes == NULL || made.note_views == NULL) {
         bw_store_flight_finish(&made);
         return bw_fail_memory(err);
     }
@@ -49,6 +80,12 @@ void bw_store_flight_finish(struct bw_store_flight *flight)
     bw_free(flight->pair_rows);
     bw_free(flight->slots);
     bw_free(flight->touched);
+    bw_store_flight_unseal(flight);
+    bw_free(flight->rosters);
+    bw_free(flight->notes);
+    bw_free(flight->note_views);
+    bw_free(flight->keys);
+    bw_buf_finish(&flight->named);
     *flight = (struct bw_store_flight){0};
 }
 
@@ -174,10 +211,51 @@ static void add_rows(const struct bw_store_flight *flight, struct bw_pg_params *
         for (size_t j = 0; j < flight->rows[i]->row.relay_count; j++)
             bw_pg_array_int4(params, (int32_t)flight->rows[i]->row.relays[j]);
     bw_pg_array_end(params);
+}
+
+static void add_records(struct bw_store_flight *flight, const struct bw_store_sealing *sealing,
+                        struct bw_pg_params *params)
+{
     bw_pg_array_begin(params, BW_PG_BYTEA, flight->count);
-    for (uint32_t i = 0; i < flight->count; i++)
-        bw_pg_array_bytes(params, flight->rows[i]->row.record);
+    for (uint32_t i = 0; i < flight->count; i++) {
+        struct bw_view record = flight->rows[i]->row.record;
+        const struct bw_store_note *note = &flight->notes[i];
+        if (flight->roster_count > 0 && note->roster != BW_STORE_NOTE_NONE) {
+            bw_buf_clear(&flight->named);
+            bw_buf_append(&flight->named, record.data, record.len);
+            sealing->name(sealing->context, &flight->rosters[note->roster].id, note->index, &flight->named);
+            record = bw_buf_view(&flight->named);
+            params->bytes.failed = params->bytes.failed || flight->named.failed;
+        }
+        bw_pg_array_bytes(params, record);
+    }
     bw_pg_array_end(params);
+}
+
+#define ADD_IDS(items, count, member)                                                                        \
+    bw_pg_array_begin(params, BW_PG_UUID, count);                                                            \
+    for (uint32_t i = 0; i < (count); i++)                                                                   \
+        bw_pg_array_bytes(params, id_view(&(items)[i] member));                                              \
+    bw_pg_array_end(params)
+#define ADD_BYTES(items, count, view)                                                                        \
+    bw_pg_array_begin(params, BW_PG_BYTEA, count);                                                           \
+    for (uint32_t i = 0; i < (count); i++)                                                                   \
+        bw_pg_array_bytes(params, view);                                                                     \
+    bw_pg_array_end(params)
+
+static void add_sealed(const struct bw_store_flight *flight, struct bw_pg_params *params)
+{
+    const struct bw_store_meeting_key *const *keys = flight->keys;
+    ADD_IDS(keys, flight->key_count, ->id);
+    ADD_IDS(keys, flight->key_count, ->tenant);
+    ADD_IDS(keys, flight->key_count, ->meeting);
+    ADD_IDS(keys, flight->key_count, ->scope_key);
+    ADD_BYTES(keys, flight->key_count, bw_view_of(keys[i]->enc, sizeof keys[i]->enc));
+    ADD_BYTES(keys, flight->key_count, bw_view_of(keys[i]->sealed, sizeof keys[i]->sealed));
+    const struct bw_store_roster *rosters = flight->rosters;
+    ADD_IDS(rosters, flight->roster_count, .id);
+    ADD_IDS(rosters, flight->roster_count, .tenant);
+    ADD_BYTES(rosters, flight->roster_count, bw_buf_view(&rosters[i].record));
 }
 
 /* Rows that enter their request id: their places, and per place what `value` adds. */
@@ -209,7 +287,8 @@ static void add_created_methods(const struct bw_store_flight *flight, struct bw_
     bw_pg_array_end(params);
 }
 
-bool bw_store_flight_encode(struct bw_store_flight *flight, struct bw_pg_params *params)
+bool bw_store_flight_encode(struct bw_store_flight *flight, const struct bw_store_sealing *sealing,
+                            struct bw_pg_params *params)
 {
     bw_pg_params_clear(params);
     find_pairs(flight);
@@ -217,12 +296,14 @@ bool bw_store_flight_encode(struct bw_store_flight *flight, struct bw_pg_params 
     add_pairs(flight, params);
     add_keys(flight, params);
     add_rows(flight, params);
+    add_records(flight, sealing, params);
     if (!add_touched(flight, params))
         return false;
     size_t created = count_created(flight);
     add_created_places(flight, params, created);
     add_created_methods(flight, params, created);
-    return !params->bytes.failed;
+    add_sealed(flight, params);
+    return !params->bytes.failed && !flight->keys_lost;
 }
 
 bool bw_store_flight_encode_conflicts(struct bw_store_flight *flight, struct bw_pg_params *params)

@@ -1,10 +1,17 @@
-/* One group on its way: its rows, what identifies it, and the parameters of bw_group()
- * (schema/0004_decisions.sql). Part of the writer; no I/O. Threads: the writer's. */
+/* One group on its way: its rows, what is sealed for them, what identifies it, and the parameters of
+ * bw_group_sealed() (schema/0006_metadata.sql). Part of the writer; no I/O. Threads: the writer's. */
 #ifndef BW_STORE_FLIGHT_H
 #define BW_STORE_FLIGHT_H
 
 #include "store/params.h"
 #include "store/queue.h"
+
+/* A row's note is number `index` of rosters[roster]; NONE: it has none. */
+enum { BW_STORE_NOTE_NONE = UINT32_MAX };
+struct bw_store_note {
+    uint32_t roster, index;
+    bool tried;
+};
 
 struct bw_store_flight {
     struct bw_store_pending **rows; /* in the order of (meeting, seq) */
@@ -16,6 +23,15 @@ struct bw_store_flight {
     uint64_t floor;    /* a group number known to be older than the first attempt */
     uint32_t attempts; /* that the database answered with a refusal worth another one */
     bool unknown;      /* sent at least once without an answer */
+    /* Sealed once for the group's name, so that it is the same however often it is sent. */
+    struct bw_store_roster *rosters;
+    uint32_t roster_count, roster_capacity;
+    struct bw_store_note *notes; /* per row: where its note went */
+    const struct bw_store_meeting_key **keys;
+    uint32_t key_count, key_capacity;
+    struct bw_view *note_views;
+    bool keys_lost;      /* no memory for the list of keys: the group cannot be encoded */
+    struct bw_buf named; /* scratch: a row's record with its name */
     /* scratch of the encoding */
     uint32_t *pair_of, *pair_rows, *slots;
     uint32_t pair_count, slot_mask;
@@ -27,10 +43,17 @@ BW_MUST_USE enum bw_code bw_store_flight_init(struct bw_store_flight *flight, ui
                                               struct bw_error *err);
 void bw_store_flight_finish(struct bw_store_flight *flight);
 
-/* The parameters of bw_group, in its order. False when memory is out. */
-bool bw_store_flight_encode(struct bw_store_flight *flight, struct bw_pg_params *params);
+/* Seals the notes of the rows, which are those of a new name. A note that cannot be sealed is left out: a
+ * decision does not wait for its metadata. */
+void bw_store_flight_seal(struct bw_store_flight *flight, const struct bw_store_sealing *sealing);
 
-/* Types of bw_group's and of the conflict query's parameters, for preparing. */
+void bw_store_flight_unseal(struct bw_store_flight *flight);
+
+/* The parameters of bw_group_sealed, in its order. False when memory is out. */
+bool bw_store_flight_encode(struct bw_store_flight *flight, const struct bw_store_sealing *sealing,
+                            struct bw_pg_params *params);
+
+/* Types of bw_group_sealed's and of the conflict query's parameters, for preparing. */
 extern const unsigned int bw_store_group_types[];
 extern const int bw_store_group_type_count;
 extern const char bw_store_group_query[];

@@ -28,7 +28,7 @@ enum bw_pg_type {
     BW_PG_UUID_ARRAY = 2951,
 };
 
-enum { BW_PG_PARAMS_MAX = 20 };
+enum { BW_PG_PARAMS_MAX = 32 };
 
 struct bw_pg_params {
     struct bw_buf bytes;

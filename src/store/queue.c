@@ -104,18 +104,28 @@ static struct bw_store_meeting *add_meeting(struct bw_store_queue *queue, const 
 static struct bw_store_pending *copy_row(const struct bw_store_row *row)
 {
     size_t relay_bytes = row->relay_count * sizeof *row->relays;
-    size_t bytes = sizeof(struct bw_store_pending) + relay_bytes + row->record.len;
+    size_t key_bytes = row->key != NULL ? sizeof *row->key : 0;
+    size_t bytes =
+        sizeof(struct bw_store_pending) + key_bytes + relay_bytes + row->record.len + row->note.len;
     struct bw_store_pending *copy = bw_malloc(bytes);
     if (copy == NULL)
         return NULL;
     uint8_t *tail = (uint8_t *)(copy + 1);
     *copy = (struct bw_store_pending){.row = *row, .bytes = bytes};
+    if (row->key != NULL)
+        copy->row.key = memcpy(tail, row->key, key_bytes);
+    tail += key_bytes;
     copy->row.relays = (const uint32_t *)(void *)tail;
-    copy->row.record.data = tail + relay_bytes;
     if (relay_bytes > 0)
         memcpy(tail, row->relays, relay_bytes);
+    tail += relay_bytes;
+    copy->row.record.data = tail;
     if (row->record.len > 0)
-        memcpy(tail + relay_bytes, row->record.data, row->record.len);
+        memcpy(tail, row->record.data, row->record.len);
+    tail += row->record.len;
+    copy->row.note.data = tail;
+    if (row->note.len > 0)
+        memcpy(tail, row->note.data, row->note.len);
     return copy;
 }
 

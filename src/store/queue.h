@@ -14,7 +14,7 @@ struct bw_store_pending {
     struct bw_store_meeting *meeting;
     bw_store_row_done *done;
     void *context;
-    struct bw_store_row row; /* its relays and record point behind this struct */
+    struct bw_store_row row; /* its relays, record, note and key point behind this struct */
     struct bw_store_result result;
     size_t bytes;
 };

@@ -67,7 +67,7 @@ static void end_group_as(struct carrier *carrier, struct bw_store_result result)
 static void send_group(struct carrier *carrier)
 {
     carrier->asking = false;
-    if (bw_store_flight_encode(&carrier->flight, &carrier->params))
+    if (bw_store_flight_encode(&carrier->flight, &carrier->writer->config.sealing, &carrier->params))
         bw_store_lane_send(carrier->lane, BW_STORE_STATEMENT_GROUP, &carrier->params);
     else if (!carrier->flight.unknown)
         end_group_as(carrier, (struct bw_store_result){.outcome = BW_STORE_NO_MEMORY});
@@ -86,6 +86,7 @@ static void name_group(struct carrier *carrier)
     flight->floor = writer->floor;
     flight->attempts = 0;
     flight->unknown = false;
+    bw_store_flight_seal(flight, &writer->config.sealing);
 }
 
 /* The rows marked as failed leave; the others are another group, with a name of its own. */
@@ -116,6 +117,8 @@ static void committed(struct carrier *carrier, const PGresult *result)
         writer->stats.last_group = group;
     if (group > writer->floor)
         writer->floor = group;
+    for (uint32_t i = 0; i < carrier->flight.key_count; i++)
+        writer->config.sealing.stored(writer->config.sealing.context, carrier->flight.keys[i]);
     writer->stats.groups_committed++;
     writer->stats.rows_committed += carrier->flight.count;
     end_group_as(carrier, (struct bw_store_result){.outcome = BW_STORE_COMMITTED, .group = group});
@@ -507,7 +510,7 @@ enum bw_code bw_store_writer_create(struct bw_loop *loop, const struct bw_store_
 enum bw_code bw_store_writer_submit(struct bw_store_writer *writer, const struct bw_store_row *row,
                                     bw_store_row_done *done, void *context, struct bw_error *err)
 {
-    if (row->record.len > writer->config.group_bytes || row->relay_count > RELAYS_MAX ||
+    if (row->record.len + row->note.len > writer->config.group_bytes || row->relay_count > RELAYS_MAX ||
         row->seq > INT32_MAX || row->policy_revision > INT32_MAX || row->kind > INT16_MAX)
         return bw_fail(err, BW_INVALID_ARGUMENT, NULL, "the decision is too large to store");
     if (writer->closing)
@@ -516,7 +519,7 @@ enum bw_code bw_store_writer_submit(struct bw_store_writer *writer, const struct
     if (writer->given_up)
         return bw_fail(err, BW_UNAVAILABLE, "DATABASE_UNAVAILABLE", "the database cannot be reached");
     if (writer->queue.rows >= writer->config.queue_rows ||
-        writer->queue.bytes + row->record.len > writer->config.queue_bytes)
+        writer->queue.bytes + row->record.len + row->note.len > writer->config.queue_bytes)
         return bw_fail(err, BW_RESOURCE_EXHAUSTED, "QUEUE_FULL",
                        "too many decisions wait for the database; try later");
     enum bw_code code = bw_store_queue_submit(&writer->queue, row, done, context, err);

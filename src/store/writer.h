@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/id.h"
 #include "base/status.h"
+#include "store/sealed.h"
 
 struct bw_loop;
 struct bw_store_writer;
@@ -71,6 +72,10 @@ struct bw_store_row {
     struct bw_view record;
     const char *method; /* NULL, or the method of a call that has no meeting yet, such as "CreateMeeting": the
                          * request id is then unique per tenant and method. A literal. */
+    struct bw_view
+        note; /* for config.sealing: goes into the tenant's roster record of the group; empty: none */
+    const struct bw_store_meeting_key
+        *key; /* that the note needs and that may not be stored yet; NULL: none */
 };
 
 struct bw_store_writer_config {
@@ -85,6 +90,7 @@ struct bw_store_writer_config {
     size_t queue_bytes;     /* 0: 64 MiB */
     uint64_t group_wait_ms; /* a group without an answer for so long has lost its connection; 0: 10,000 */
     uint64_t give_up_ms;    /* with no lane connected for so long, rows not yet sent fail; 0: 2,000 */
+    struct bw_store_sealing sealing; /* seal NULL: rows have no notes */
 };
 
 /* Returns at once; lanes connect in the background and again, with backoff, whenever they are lost. */
