@@ -56,7 +56,7 @@ struct bw_quality_place {
 };
 
 /* Adds one window to each of its places. A grey one is left out. `participant` is a keyed hash of who it is.
- * INVALID_ARGUMENT: a value that is too long, or not printable UTF-8 in one line; RESOURCE_EXHAUSTED: out of
+ * INVALID_ARGUMENT: a value that is too long or holds control characters; RESOURCE_EXHAUSTED: out of
  * memory, or too many groups. On failure nothing has been added. */
 BW_MUST_USE enum bw_code bw_quality_hour_add(struct bw_quality_hour *hour,
                                              const struct bw_quality_place *places, size_t place_count,

@@ -108,12 +108,10 @@ bool bw_quality_has(const struct bw_quality_window *window, enum bw_quality_fiel
     X(NEGATIVE, "less than zero")                                                                            \
     X(TOO_LARGE, "more than the field can be")                                                               \
     X(TOO_MANY, "more than fits into a window of this length")                                               \
-    X(LOST_WITHOUT_RECEIVED, "packetsLost says nothing without packetsReceived")                             \
     X(LOST_MORE_THAN_POSSIBLE, "received and lost together are more than fits into the window")              \
-    X(BYTES_WITHOUT_PACKETS, "bytes without packets, or packets without bytes")                              \
+    X(BYTES_WITHOUT_PACKETS, "more bytes than the packets can hold")                                         \
     X(CONCEALED_MORE_THAN_RECEIVED, "more samples were concealed than received in all")                      \
     X(FREEZE_LONGER_THAN_WINDOW, "frozen for longer than the window lasts")                                  \
-    X(FREEZE_WITHOUT_COUNT, "frozen, but freezeCount says never")                                            \
     X(EMPTY, "the window holds no value")
 
 enum bw_quality_fault {

@@ -32,6 +32,8 @@ struct bw_sketch {
 };
 
 void bw_sketch_finish(struct bw_sketch *sketch);
+/* Makes room, so that the next add cannot fail. */
+BW_MUST_USE enum bw_code bw_sketch_reserve(struct bw_sketch *sketch, struct bw_error *err);
 /* value is 0 to BW_SKETCH_VALUE_MAX (ours to keep to). Fails only for want of memory, and then nothing has
  * changed. */
 BW_MUST_USE enum bw_code bw_sketch_add(struct bw_sketch *sketch, int64_t value, struct bw_error *err);

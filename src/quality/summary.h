@@ -37,6 +37,10 @@ struct bw_quality_summary {
     uint32_t teams_good, teams_poor;         /* streams, by the Teams-compatible verdict */
 };
 
+/* Computed from the rest: what made most windows of the worst class, and poor_ms in minutes, rounded up. */
+enum bw_quality_metric bw_quality_summary_reason(const struct bw_quality_summary *summary);
+uint32_t bw_quality_summary_minutes(const struct bw_quality_summary *summary);
+
 /* A meeting that two processes saw one after the other. Participants are the larger number, since both may
  * have seen the same people; the rest adds up. */
 void bw_quality_summary_merge(struct bw_quality_summary *into, const struct bw_quality_summary *from);
