@@ -21,7 +21,7 @@
 #define X(name, bit, text) BW_SAME(BW_REASON_##name + 1, REASON__##name);
 BW_REASON_MAP(X)
 #undef X
-_Static_assert(BW_REASON_COUNT == 20, "every reason has its value in the proto");
+_Static_assert(BW_REASON_COUNT == 21, "every reason has its value in the proto");
 
 BW_SAME(BW_MODE_NONE, E2EE_MODE__E2EE_MODE_UNSPECIFIED);
 BW_SAME(BW_MODE_E2EE, E2EE_MODE__E2EE_MODE_E2EE);

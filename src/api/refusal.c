@@ -26,6 +26,8 @@ const char *bw_api_refusal_reason(const struct bw_decision *decision)
     bool alone = decision->rejection_count == 0 && decision->clause == NULL;
     if (has(decision->reasons, BW_REASON_CONNECTOR_FORBIDDEN))
         return alone ? "MODE_FORBIDS_CONNECTOR" : "CONNECTOR_FORBIDDEN";
+    if (has(decision->reasons, BW_REASON_CONNECTOR_REQUIRED))
+        return "CONNECTOR_REQUIRED";
     if (has(decision->reasons, BW_REASON_PARTICIPANT_POLICY))
         return alone && decision->home_tenant == NULL ? "MODE_FORBIDS_PARTICIPANT" : "PARTICIPANT_POLICY";
     return "NO_COMPLIANT_RELAY";

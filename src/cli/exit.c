@@ -7,8 +7,8 @@
 
 /* ErrorInfo reasons of refusals; the first four are the API's names for several reason codes at once. */
 static const char *const refusals[] = {
-    "NO_COMPLIANT_RELAY",       "PARTICIPANT_POLICY",  "MODE_FORBIDS_CONNECTOR",
-    "MODE_FORBIDS_PARTICIPANT", "CONNECTOR_FORBIDDEN", "ENTRY_COUNTRY",
+    "NO_COMPLIANT_RELAY",  "PARTICIPANT_POLICY", "MODE_FORBIDS_CONNECTOR", "MODE_FORBIDS_PARTICIPANT",
+    "CONNECTOR_FORBIDDEN", "ENTRY_COUNTRY",      "CONNECTOR_REQUIRED",
 };
 
 bool bw_exit_is_refusal(const char *reason)

@@ -22,6 +22,9 @@ static const struct {
                                "meeting mode MEETING lower`, if the policy lets it be lowered"},
     {"MODE_FORBIDS_PARTICIPANT", "the endpoint cannot do end-to-end encryption as this meeting requires"},
     {"CONNECTOR_FORBIDDEN", "the policy does not admit this kind of connector"},
+    {"CONNECTOR_REQUIRED",
+     "the policy lets nobody in before this connector is: `bailiwick meeting invite`, then "
+     "join again"},
     {"ENTRY_COUNTRY", "if they should: a tenant admin changes entry.allow or entry.deny in the policy"},
     {"POLICY_WIDENS_PARENT", "a lower level may only narrow: both places are named above"},
     {"NO_POLICY", "the tenant has no policy in force: `bailiwick policy apply -f policy.yaml` makes one"},

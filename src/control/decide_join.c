@@ -337,6 +337,34 @@ static enum bw_code decide_mode_of_joiner(struct draft *draft, const struct bw_o
                              suite_of(draft->live->constraints), &common, flags, err);
 }
 
+/* ---- connectors that must be there ---- */
+
+/* Of those the policy requires, the ones that are not on the roster. */
+static uint32_t connectors_missing(const struct draft *draft)
+{
+    uint32_t missing = draft->live->constraints->required_connectors;
+    const struct bw_meeting *meeting = draft->live->meeting;
+    for (size_t i = 0; missing != 0 && i < meeting->slot_count; i++) {
+        const struct bw_member *member = meeting->slots[i];
+        if (member->flags.connector)
+            missing &= ~BW_CONNECTOR_BIT(bw_connector_parse(bw_endpoint_name(member->kind)));
+    }
+    return missing;
+}
+
+/* Nobody is let into a meeting that lacks what the policy says every meeting must have. */
+static bool refuse_without_connector(struct draft *draft, struct bw_op *op, uint32_t missing)
+{
+    enum bw_connector kind = (enum bw_connector)__builtin_ctz(missing);
+    struct obstacle obstacle = {.reasons = BW_REASON_BIT(BW_REASON_CONNECTOR_REQUIRED)};
+    (void)bw_constraints_required_clause(draft->live->constraints, kind, &obstacle.clause);
+    bw_fail(&op->error, BW_FAILED_PRECONDITION, "CONNECTOR_REQUIRED",
+            "the policy requires a connector of kind %s in every meeting and this one has none; invite it "
+            "first (InviteConnector), then join",
+            bw_connector_name(kind));
+    return refuse(draft, op, &obstacle);
+}
+
 /* ---- the whole ---- */
 
 static enum bw_code at_the_door(struct draft *draft, const struct bw_op *op, const struct bw_mode_state *next,
@@ -420,6 +448,9 @@ bool decide_join(struct draft *draft, struct bw_op *op)
     struct bw_arena *arena = draft->batch->arena;
     struct obstacle obstacle = {0};
 
+    uint32_t missing = op->kind == BW_OP_JOIN ? connectors_missing(draft) : 0;
+    if (missing != 0)
+        return refuse_without_connector(draft, op, missing);
     struct bw_mode_step step;
     struct bw_flags flags;
     if (decide_mode_of_joiner(draft, op, &step, &flags, &op->error) != BW_OK) {

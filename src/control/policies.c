@@ -6,7 +6,11 @@
 #include "base/alloc.h"
 #include "policy/validate.h"
 
-enum { SET_ARENA_BYTES = 64 << 20, OVERRIDE_ARENA_BYTES = 4 << 20 };
+enum {
+    SET_ARENA_BYTES = 64 << 20,
+    OVERRIDE_ARENA_BYTES = 4 << 20,
+    EXCEPTIONS_MAX = 128, /* for one host; a decision has room for so many names. Further ones lift nothing */
+};
 
 /* What clauses are shown under: tenants know their document, not a path of ours. */
 static const char policy_file[] = "policy.yaml", override_file[] = "meeting.yaml";
@@ -57,7 +61,25 @@ void bw_policy_set_release(struct bw_policy_set *set)
     bw_free(set);
 }
 
-static const char group_prefix[] = "group:", user_prefix[] = "user:";
+static const char group_prefix[] = "group:", user_prefix[] = "user:", exception_prefix[] = "exception:";
+
+/* Exceptions for single users whom the host is one of; those that have ended, too, since a later revision may
+ * prolong them. */
+static bool add_exceptions(const struct bw_policy_doc *doc, const struct bw_policy_subject *subject,
+                           struct bw_arena *arena, const char **names, size_t *count)
+{
+    size_t most = *count + EXCEPTIONS_MAX;
+    for (size_t i = 0; i < doc->exceptions.count && *count < most; i++) {
+        const struct bw_policy_exception *exception = &doc->exceptions.items[i];
+        if (exception->scope.user.at.line == 0 || !bw_policy_excepts(doc, exception, subject))
+            continue;
+        names[*count] =
+            bw_arena_printf(arena, "%s%s", exception_prefix, (const char *)exception->id.text.data);
+        if (names[(*count)++] == NULL)
+            return false;
+    }
+    return true;
+}
 
 enum bw_code bw_policies_levels(const struct bw_policy_set *set, const struct bw_op_create *create,
                                 uint64_t now_ms, struct bw_arena *arena, const char *const **levels,
@@ -69,7 +91,7 @@ enum bw_code bw_policies_levels(const struct bw_policy_set *set, const struct bw
     enum bw_code code = bw_policy_chain(set->doc, NULL, &subject, BW_ROLE_HOST, now_ms, arena, &chain, err);
     if (code != BW_OK)
         return code;
-    const char **names = bw_arena_zalloc(arena, chain.count + 1, sizeof *names);
+    const char **names = bw_arena_zalloc(arena, chain.count + set->doc->exceptions.count + 1, sizeof *names);
     if (names == NULL)
         return bw_fail_memory(err);
     size_t n = 0;
@@ -82,6 +104,8 @@ enum bw_code bw_policies_levels(const struct bw_policy_set *set, const struct bw
         if (names[n++] == NULL)
             return bw_fail_memory(err);
     }
+    if (!add_exceptions(set->doc, &subject, arena, names, &n))
+        return bw_fail_memory(err);
     *levels = names;
     *count = n;
     return BW_OK;
@@ -143,17 +167,36 @@ enum bw_code bw_policies_compile_meeting(const struct bw_policy_set *set, const 
         .cell = cell,
         .now_ms = now_ms,
     };
-    size_t groups = 0, users = 0;
+    size_t groups = 0, users = 0, exceptions = 0;
     input.subject.groups = names_with(levels, level_count, group_prefix, scratch, &groups);
     input.subject.user_levels = names_with(levels, level_count, user_prefix, scratch, &users);
+    input.subject.exceptions = names_with(levels, level_count, exception_prefix, scratch, &exceptions);
     input.subject.group_count = groups;
     input.subject.user_level_count = users;
+    input.subject.exception_count = exceptions;
     input.subject.settled = true;
-    enum bw_code code = input.subject.groups == NULL || input.subject.user_levels == NULL
-                            ? bw_fail_memory(err)
-                            : bw_policy_compile(&input, out, err);
+    enum bw_code code =
+        input.subject.groups == NULL || input.subject.user_levels == NULL || input.subject.exceptions == NULL
+            ? bw_fail_memory(err)
+            : bw_policy_compile(&input, out, err);
     bw_arena_destroy(scratch);
     return code;
+}
+
+bool bw_policies_retention(const struct bw_policy_set *set, const char *const *levels, size_t level_count,
+                           struct bw_retention *out)
+{
+    struct bw_arena *scratch = bw_arena_create(OVERRIDE_ARENA_BYTES);
+    if (scratch == NULL)
+        return false;
+    size_t groups = 0, users = 0;
+    const char **group_names = names_with(levels, level_count, group_prefix, scratch, &groups);
+    const char **user_names = names_with(levels, level_count, user_prefix, scratch, &users);
+    bool ok = group_names != NULL && user_names != NULL;
+    if (ok)
+        *out = bw_policy_retention_of(set->doc, group_names, groups, user_names, users);
+    bw_arena_destroy(scratch);
+    return ok;
 }
 
 enum bw_code bw_policies_door(const struct bw_policy_set *own, const struct bw_op_join *join,

@@ -13,6 +13,7 @@
 #include "control/op.h"
 #include "policy/compile.h"
 #include "policy/document.h"
+#include "policy/retention.h"
 
 struct bw_policy_set {
     _Atomic unsigned references;
@@ -33,8 +34,9 @@ struct bw_policy_set *bw_policy_set_retain(struct bw_policy_set *set);
 /* NULL is allowed. */
 void bw_policy_set_release(struct bw_policy_set *set);
 
-/* Names of the levels a host matches, as "group:board" and "user:vip", into the arena: membership is settled
- * when a meeting is created, since who the host is is not kept. */
+/* Names of the levels a host matches, as "group:board" and "user:vip", and of the exceptions made for users
+ * like it, as "exception:x1", into the arena: membership is settled when a meeting is created, since who the
+ * host is is not kept. */
 BW_MUST_USE enum bw_code bw_policies_levels(const struct bw_policy_set *set,
                                             const struct bw_op_create *create, uint64_t now_ms,
                                             struct bw_arena *arena, const char *const **levels, size_t *count,
@@ -54,6 +56,11 @@ BW_MUST_USE enum bw_code bw_policies_compile_meeting(const struct bw_policy_set 
                                                      struct bw_facts *facts, const char *cell,
                                                      uint64_t now_ms, struct bw_constraints **out,
                                                      struct bw_error *err);
+
+/* How long what the meeting leaves behind is kept under this policy. `levels` as made above (or as a CREATED
+ * decision has them); none: the organisation's own. False when memory is out. */
+BW_MUST_USE bool bw_policies_retention(const struct bw_policy_set *set, const char *const *levels,
+                                       size_t level_count, struct bw_retention *out);
 
 /* The joiner's own rules, checked at the door. `own` is the set of the joiner's tenant (the meeting's for a
  * member). BW_OK also when there are none; FAILED_PRECONDITION, PARTICIPANT_POLICY with *clause otherwise. */

@@ -56,8 +56,20 @@ static bool applies(const struct bw_policy_group *group, enum bw_policy_role rol
            (group->applies.at.line != 0 && group->applies.value == BW_APPLIES_ATTENDED);
 }
 
-static bool concerns(const struct bw_policy_doc *tenant, const struct bw_policy_exception *exception,
-                     const struct bw_policy_subject *subject)
+/* Does the exception name this user, or did it when that was settled? */
+static bool excepts_user(const struct bw_policy_exception *exception, const struct bw_policy_subject *subject)
+{
+    for (size_t i = 0; subject->settled && i < subject->exception_count; i++)
+        if (bw_view_equal_str(exception->id.text, subject->exceptions[i]))
+            return true;
+    struct bw_user_pattern pattern;
+    return !subject->settled && subject->user != NULL &&
+           bw_user_pattern_parse(exception->scope.user.text, &pattern) == NULL &&
+           bw_user_pattern_matches(&pattern, bw_view_str(subject->user));
+}
+
+bool bw_policy_excepts(const struct bw_policy_doc *tenant, const struct bw_policy_exception *exception,
+                       const struct bw_policy_subject *subject)
 {
     const struct bw_policy_exception_for *scope = &exception->scope;
     if (scope->group.at.line == 0 && scope->user.at.line == 0)
@@ -72,12 +84,7 @@ static bool concerns(const struct bw_policy_doc *tenant, const struct bw_policy_
         if (!in)
             return false;
     }
-    if (scope->user.at.line == 0)
-        return true;
-    struct bw_view pattern_text = scope->user.text;
-    struct bw_user_pattern pattern;
-    return subject->user != NULL && bw_user_pattern_parse(pattern_text, &pattern) == NULL &&
-           bw_user_pattern_matches(&pattern, bw_view_str(subject->user));
+    return scope->user.at.line == 0 || excepts_user(exception, subject);
 }
 
 /* The organisation's level with the exceptions in force; false when the arena is full. */
@@ -94,7 +101,7 @@ static bool push_organisation(struct builder *builder, const struct bw_policy_do
     }
     for (size_t i = 0; i < tenant->exceptions.count; i++) {
         const struct bw_policy_exception *exception = &tenant->exceptions.items[i];
-        if (exception->expires.value <= now_ms || !concerns(tenant, exception, subject))
+        if (exception->expires.value <= now_ms || !bw_policy_excepts(tenant, exception, subject))
             continue;
         lifts[count++] = exception;
         if (exception->expires.value < *valid_until_ms)

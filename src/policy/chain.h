@@ -29,10 +29,13 @@ struct bw_policy_subject {
     const char *const *groups;
     size_t group_count;
     /* Membership settled earlier (a live meeting's host, who is not kept): exactly the groups named above and
-     * the user levels named here apply; no pattern and no `others` is asked. */
+     * the user levels named here apply, and of the exceptions for users those named here; no pattern and no
+     * `others` is asked. */
     bool settled;
     const char *const *user_levels;
     size_t user_level_count;
+    const char *const *exceptions; /* ids */
+    size_t exception_count;
 };
 
 enum bw_policy_role { BW_ROLE_HOST, BW_ROLE_MEMBER, BW_ROLE_GUEST };
@@ -59,6 +62,10 @@ BW_MUST_USE enum bw_code bw_policy_chain(const struct bw_policy_doc *tenant,
                                          const struct bw_policy_subject *subject, enum bw_policy_role role,
                                          uint64_t now_ms, struct bw_arena *arena,
                                          struct bw_policy_chain *chain, struct bw_error *err);
+
+/* Is this exception for the subject? Whether it has ended is another question. */
+bool bw_policy_excepts(const struct bw_policy_doc *tenant, const struct bw_policy_exception *exception,
+                       const struct bw_policy_subject *subject);
 
 /* Is the subject in this group (of tenant->groups)? `others` is resolved over all groups of the document. */
 bool bw_policy_in_group(const struct bw_policy_doc *tenant, const struct bw_policy_group *group,

@@ -139,6 +139,36 @@ static void own_levels(struct bw_compile *compile, const struct bw_policy_chain 
     compile->level_count = chain->count;
 }
 
+/* Exceptions in force, for those who ask why something is allowed. */
+static void own_exceptions(struct bw_compile *compile)
+{
+    size_t count = 0, total = 0;
+    for (size_t i = 0; i < compile->level_count; i++)
+        total += compile->levels[i].chain->lift_count;
+    if (total == 0)
+        return;
+    struct bw_constraints_exception *out = bw_arena_zalloc(compile->arena, total, sizeof *out);
+    if (out == NULL) {
+        compile->full = true;
+        return;
+    }
+    for (size_t i = 0; i < compile->level_count; i++) {
+        const struct bw_compile_level *level = &compile->levels[i];
+        for (size_t l = 0; l < level->chain->lift_count; l++) {
+            const struct bw_policy_exception *exception = level->chain->lifts[l];
+            const char *id = (const char *)exception->id.text.data;
+            out[count++] = (struct bw_constraints_exception){
+                .id = own(compile, id),
+                .reason = own(compile, (const char *)exception->reason.text.data),
+                .expires_ms = exception->expires.value,
+                .clause = bw_compile_clause(compile, level, exception->id.at, "exceptions", id),
+            };
+        }
+    }
+    compile->out->exceptions = out;
+    compile->out->exception_count = count;
+}
+
 static void cut_other_tenants(struct bw_compile *compile)
 {
     const struct bw_facts *facts = compile->facts;
@@ -272,6 +302,7 @@ static enum bw_code compile_chain(struct bw_compile *compile, const struct bw_co
     out->tenant = own(compile, (const char *)input->tenant->tenant.text.data);
     bw_sha256(input->tenant->source.text, out->document_hash);
     own_levels(compile, &chain);
+    own_exceptions(compile);
     struct bw_bitset *scratch[] = {&compile->hit, &compile->unknown, &compile->work};
     for (size_t i = 0; i < BW_ARRAY_LEN(scratch); i++)
         if (!bw_bitset_init(scratch[i], compile->scratch, compile->facts->node_count))

@@ -57,6 +57,7 @@ struct bw_entry_list {
 /* First clause that keeps a mode or a connector out; line 0: none. */
 struct bw_stated {
     struct bw_clause no_e2ee, no_hop, no_connector[BW_CONNECTOR_COUNT], no_cell, no_endpoints;
+    struct bw_clause required[BW_CONNECTOR_COUNT]; /* first clause that requires the kind */
 };
 
 /* Copies what the clause shows. `text` may be NULL. */

@@ -1,5 +1,6 @@
 /* What is not about places: encryption modes, connectors, waits, retention, guests, keys. */
 #include "policy/compile_internal.h"
+#include "policy/retention.h"
 
 static bool stated(const struct bw_yaml_number *number)
 {
@@ -75,6 +76,13 @@ static void merge_connectors(struct bw_compile *compile, const struct bw_compile
 {
     const struct bw_policy_connectors *connectors = &level->chain->sections->connectors;
     compile->out->required_connectors |= bw_policy_connector_mask(&connectors->require);
+    for (size_t i = 0; i < connectors->require.count; i++) {
+        const struct bw_yaml_number *kind = &connectors->require.items[i];
+        if (where->required[kind->value].line == 0)
+            where->required[kind->value] =
+                bw_compile_clause(compile, level, kind->at, "connectors.require",
+                                  bw_connector_name((enum bw_connector)kind->value));
+    }
     if (connectors->allow.at.line == 0)
         return;
     uint32_t allowed = bw_policy_connector_mask(&connectors->allow);
@@ -118,9 +126,15 @@ static void merge_rest(struct bw_compile *compile, const struct bw_compile_level
     const struct bw_policy_retention *retention = &sections->residency.retention;
     take_shorter(&out->retention_quality_ms, &retention->quality);
     take_shorter(&out->retention_participants_ms, &retention->participants);
-    /* Decisions are evidence: the organisation alone says how long. */
-    if (level->chain->level == BW_LEVEL_ORGANISATION)
+    if (level->chain->level == BW_LEVEL_ORGANISATION) {
+        /* Decisions are evidence: the organisation alone says how long. */
         take_shorter(&out->retention_decisions_ms, &retention->decisions);
+        const struct bw_yaml_number unsaid = {.at = {1, 1}, .value = BW_RETENTION_DEFAULT_MS};
+        if (!stated(&retention->quality))
+            take_shorter(&out->retention_quality_ms, &unsaid);
+        if (!stated(&retention->participants))
+            take_shorter(&out->retention_participants_ms, &unsaid);
+    }
     if (stated(&sections->guests.unverified)) {
         bool admits = sections->guests.unverified.value == BW_GUESTS_ADMIT;
         terms->guests_admitted = admits && (!terms->guests_stated || terms->guests_admitted);

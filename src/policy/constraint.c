@@ -52,6 +52,12 @@ bool bw_constraints_connector_clause(const struct bw_constraints *constraints, e
     return give(&constraints->stated->no_connector[connector], clause);
 }
 
+bool bw_constraints_required_clause(const struct bw_constraints *constraints, enum bw_connector connector,
+                                    struct bw_clause *clause)
+{
+    return give(&constraints->stated->required[connector], clause);
+}
+
 uint32_t bw_constraints_connector(const struct bw_constraints *constraints, enum bw_connector connector,
                                   size_t relay)
 {

@@ -59,6 +59,13 @@ enum bw_verdict { BW_ALLOWED, BW_DENIED, BW_UNKNOWN_PLACE };
 /* A duration nobody stated. */
 #define BW_UNSTATED_MS UINT64_MAX
 
+/* An exception in force: what it is for, and until when. */
+struct bw_constraints_exception {
+    const char *id, *reason;
+    uint64_t expires_ms;
+    struct bw_clause clause;
+};
+
 struct bw_constraints {
     _Atomic unsigned references;
     struct bw_arena *arena;
@@ -80,6 +87,9 @@ struct bw_constraints {
     struct bw_bitset connector_stores; /* relays whose connectors keep data only where allowed */
     const uint32_t *prefer_rank;       /* per relay, 0 is best; ranks of upper levels weigh more */
 
+    const struct bw_constraints_exception *exceptions; /* those in force for this chain */
+    size_t exception_count;
+
     uint32_t modes; /* BW_MODE_SET_*; never empty */
     bool prefers_e2ee;
     bool connectors_as_endpoints;
@@ -93,6 +103,8 @@ struct bw_constraints {
     uint64_t drain_ms;
     const char *metadata_key; /* "key:<tenant>/<name>"; NULL: the cell's own */
     bool refuses_unverified_guests;
+    /* BW_UNSTATED_MS: decisions that are kept without end, and whatever of a joiner's rules says nothing of
+     * it. */
     uint64_t retention_quality_ms, retention_participants_ms, retention_decisions_ms;
 
     const struct bw_entry_rules *entry; /* opaque; see bw_constraints_entry */
@@ -121,6 +133,10 @@ bool bw_constraints_mode_clause(const struct bw_constraints *constraints, uint32
                                 struct bw_clause *clause);
 bool bw_constraints_connector_clause(const struct bw_constraints *constraints, enum bw_connector connector,
                                      struct bw_clause *clause);
+
+/* The clause that requires such a connector; likewise. */
+bool bw_constraints_required_clause(const struct bw_constraints *constraints, enum bw_connector connector,
+                                    struct bw_clause *clause);
 
 /* May this kind be invited at all, and may this relay serve it? 0 or reason bits; independent of e2ee mode.
  */

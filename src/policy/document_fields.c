@@ -318,7 +318,6 @@ static const struct bw_field tenant_fields[] = {
      BW_AT(struct bw_policy_doc, exceptions),
      .item = &exception_item,
      .max = GROUPS_MAX,
-     .flags = BW_FIELD_LATER,
      .doc = "Denies lifted for a time."},
     {.key = "tests",
      .type = BW_FIELD_LIST,

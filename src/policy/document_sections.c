@@ -34,16 +34,20 @@ static const struct bw_grammar cell_grammar = {
 static const struct bw_field cell_item = {
     .type = BW_FIELD_TEXT, BW_ITEM(struct bw_yaml_text), .grammar = &cell_grammar};
 
-#define RETENTION(member_, key_, doc_)                                                                       \
+#define RETENTION(member_, key_, min_, doc_)                                                                 \
     {                                                                                                        \
-        .key = key_, .type = BW_FIELD_DURATION, BW_AT(struct bw_policy_retention, member_), .min = 0,        \
+        .key = key_, .type = BW_FIELD_DURATION, BW_AT(struct bw_policy_retention, member_), .min = min_,     \
         .max = 3660 * DAY, .doc = doc_                                                                       \
     }
 static const struct bw_field retention_fields[] = {
-    RETENTION(quality, "quality", "How long quality samples are kept. Below, the shorter counts."),
-    RETENTION(participants, "participants", "How long it is known who took part. Below, the shorter counts."),
-    RETENTION(decisions, "decisions",
-              "How long decisions are kept. They are evidence: only the organisation states it."),
+    RETENTION(quality, "quality", 0,
+              "How long quality samples are kept; 30 days unless stated. Below, the shorter counts."),
+    RETENTION(participants, "participants", 0,
+              "How long it is known who took part; 30 days unless stated. Below, the shorter counts."),
+    /* Request ids are kept for a day, and live in the decisions. */
+    RETENTION(decisions, "decisions", DAY,
+              "How long decisions are kept, at least a day; without end unless stated. They are evidence: "
+              "only the organisation states it."),
 };
 static const struct bw_field_table retention_table =
     TABLE("retention", "How long what a meeting leaves behind is kept.", retention_fields,
@@ -62,7 +66,6 @@ static const struct bw_field residency_fields[] = {
      .type = BW_FIELD_MAP,
      BW_AT(struct bw_policy_residency, retention),
      .table = &retention_table,
-     .flags = BW_FIELD_LATER,
      .doc = "How long what a meeting leaves behind is kept."},
 };
 const struct bw_field_table bw_document_residency_table =
@@ -258,6 +261,14 @@ static const char *const connector_names[] = {
     NULL};
 static const struct bw_field connector_item = {
     .type = BW_FIELD_ENUM, BW_ITEM(struct bw_yaml_number), .names = connector_names};
+/* Kinds alone: nothing needs every connector there is. */
+static const char *const required_names[] = {
+#define X(name, text) text,
+    BW_CONNECTOR_MAP(X)
+#undef X
+        NULL};
+static const struct bw_field required_item = {
+    .type = BW_FIELD_ENUM, BW_ITEM(struct bw_yaml_number), .names = required_names};
 static const struct bw_field connectors_fields[] = {
     {.key = "allow",
      .type = BW_FIELD_LIST,
@@ -268,10 +279,9 @@ static const struct bw_field connectors_fields[] = {
     {.key = "require",
      .type = BW_FIELD_LIST,
      BW_AT(struct bw_policy_connectors, require),
-     .item = &connector_item,
+     .item = &required_item,
      .max = BW_CONNECTOR_COUNT,
-     .flags = BW_FIELD_LATER,
-     .doc = "Connectors that every meeting must have, such as recording."},
+     .doc = "Connectors that every meeting must have, such as recording: nobody is let in before they are."},
 };
 const struct bw_field_table bw_document_connectors_table =
     TABLE("connectors", "Participants that need plaintext: telephones, recorders, streams.",

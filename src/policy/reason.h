@@ -29,7 +29,8 @@
     X(ACCESS, 16, "the participant cannot be served by this relay")                                          \
     X(LEG_FORBIDDEN, 17, "no permitted link to the meeting's other relays")                                  \
     X(CAPACITY, 18, "no room left")                                                                          \
-    X(BURST_LIMIT, 19, "too many recent joins of this meeting on this relay")
+    X(BURST_LIMIT, 19, "too many recent joins of this meeting on this relay")                                \
+    X(CONNECTOR_REQUIRED, 20, "a connector that every meeting must have is not in this one yet")
 
 /* Bit numbers. */
 enum bw_reason {

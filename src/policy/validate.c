@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "policy/compile_internal.h"
+#include "policy/retention.h"
 
 enum { WHO_BYTES = 96 };
 
@@ -158,7 +159,8 @@ static void check_e2ee(const struct pair *pair)
 static void check_longer(const struct pair *pair, const struct bw_yaml_number *above,
                          const struct bw_yaml_number *below, const char *what)
 {
-    if (above->at.line != 0 && below->at.line != 0 && below->value > above->value)
+    uint64_t most = above->at.line != 0 ? above->value : BW_RETENTION_DEFAULT_MS;
+    if (below->at.line != 0 && below->value > most)
         widens(pair, below->at, above->at, what);
 }
 

@@ -101,9 +101,30 @@ static enum bw_code check_left(const struct bw_policy_doc *doc, const struct bw_
     return BW_OK;
 }
 
+/* What an exception that has ended, or is about to, leaves denied. */
+static void check_exceptions(const struct bw_policy_doc *doc, uint64_t now_ms, struct bw_diags *diags)
+{
+    enum { DAY_MS = 86400 * 1000, SOON_DAYS = 30 };
+    for (size_t i = 0; i < doc->exceptions.count; i++) {
+        const struct bw_policy_exception *exception = &doc->exceptions.items[i];
+        const char *id = (const char *)exception->id.text.data;
+        uint64_t ends = exception->expires.value;
+        if (ends <= now_ms)
+            bw_diag_add(diags, &doc->source, BW_P_EXCEPTION_ENDED, exception->expires.at,
+                        "exception %s has ended: what it lifted is denied again; remove it, or prolong it",
+                        id);
+        else if ((ends - now_ms) / DAY_MS < SOON_DAYS)
+            bw_diag_add(diags, &doc->source, BW_P_EXCEPTION_ENDS_SOON, exception->expires.at,
+                        "exception %s ends in %u days; meetings that rest on it then move, as onPolicyChange "
+                        "says",
+                        id, (unsigned)((ends - now_ms) / DAY_MS));
+    }
+}
+
 enum bw_code bw_policy_check_today(const struct bw_policy_doc *tenant, const struct bw_policy_today *today,
                                    struct bw_diags *diags, struct bw_error *err)
 {
+    check_exceptions(tenant, today->now_ms, diags);
     enum bw_code code = check_left(tenant, today, NULL, diags, err);
     /* What leaves nothing for the organisation leaves nothing for anybody: said once. */
     if (code == BW_OK && !bw_diags_ok(diags))

@@ -75,6 +75,8 @@
     X(NO_RELAY_LEFT, 204, ERROR, "no relay of today's fleet satisfies this level")                           \
     X(CLAMPED, 205, WARNING, "a lower level states more than a higher level allows; the higher one holds")   \
     X(GROUPS_MAY_CONTRADICT, 206, WARNING, "somebody in both groups could not host a meeting")               \
+    X(EXCEPTION_ENDED, 207, WARNING, "an exception that has ended lifts nothing any more")                   \
+    X(EXCEPTION_ENDS_SOON, 208, WARNING, "an exception ends within 30 days")                                 \
     X(LINK_TO_NOTHING, 250, WARNING, "a link names a relay or region that is not in this file")              \
     X(FLEET_REFERENCE, 251, ERROR, "names a region or relay that is not in the fleet")                       \
     X(FLEET_DUPLICATE, 252, ERROR, "two of the same name in the fleet")                                      \

@@ -98,11 +98,9 @@ static void what_is_not_built_yet_is_refused_by_name(void **state)
         const char *instead, *more;
         uint32_t at_line, at_col;
     } rows[] = {
-        {4, "residency: { atRest: eu, retention: { quality: 30d } }", "", 4, 26},
         {4, "residency: { atRest: eu }", "keys: { metadata: { key: \"key:acme/one\" } }\n", 9, 1},
         {4, "residency: { atRest: eu }", "parent: { tenant: x, hash: y }\n", 9, 1},
         {4, "residency: { atRest: eu }", "guests: { unverified: admit }\n", 9, 23},
-        {8, "connectors: { allow: [\"*\"], require: [recording] }", "", 8, 29},
     };
     for (size_t i = 0; i < BW_ARRAY_LEN(rows); i++) {
         char text[8192];

@@ -95,6 +95,9 @@ static const struct row rows[] = {
     {"optional", "", "transit: { onPolicyChange: { drain: 61s } }", BW_P_WIDENS_PARENT, 7, "live meetings"},
     {"optional", "", "residency: { retention: { quality: 31d } }", BW_P_WIDENS_PARENT, 4,
      "quality samples longer"},
+    {"optional", "", "residency: { retention: { participants: 30d } }", 0, 0, NULL},
+    {"optional", "", "residency: { retention: { participants: 31d } }", BW_P_WIDENS_PARENT, 0,
+     "participants longer"},
     {"optional", ", require: [pstn]", "connectors: { allow: [] }", BW_P_CONNECTOR_CONTRADICTS, 9, "pstn"},
 };
 

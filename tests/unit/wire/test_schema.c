@@ -214,6 +214,7 @@ static void reasons_keep_their_numbers(void **state)
         "LEG_FORBIDDEN",
         "CAPACITY",
         "BURST_LIMIT",
+        "CONNECTOR_REQUIRED",
     };
     for (size_t i = 0; i < bw_wire_enum_count; i++) {
         if (strcmp(bw_wire_enums[i].full_name, "bailiwick.v1.Reason") != 0)
@@ -221,7 +222,7 @@ static void reasons_keep_their_numbers(void **state)
         assert_int_equal(bw_wire_enums[i].count, BW_ARRAY_LEN(names));
         for (size_t k = 0; k < BW_ARRAY_LEN(names); k++)
             assert_string_equal(bw_wire_enum_name(&bw_wire_enums[i], (int64_t)k), names[k]);
-        assert_null(bw_wire_enum_name(&bw_wire_enums[i], 21));
+        assert_null(bw_wire_enum_name(&bw_wire_enums[i], 22));
         return;
     }
     fail_msg("there is no bailiwick.v1.Reason");
