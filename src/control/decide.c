@@ -80,6 +80,24 @@ static bool after_leave(struct draft *draft, bool connector)
     return draft_mode_step(draft, NULL, &step, 0);
 }
 
+/* Whether the policy requires this connector and no other of its kind is there for those who would go on. */
+static bool must_stay(const struct draft *draft, const struct bw_member *connector)
+{
+    const struct bw_meeting *meeting = draft->live->meeting;
+    enum bw_connector kind = bw_connector_parse(bw_endpoint_name(connector->kind));
+    if (draft->unruled || kind == BW_CONNECTOR_COUNT ||
+        !(draft->live->constraints->required_connectors & BW_CONNECTOR_BIT(kind)))
+        return false;
+    bool people = false;
+    for (size_t i = 0; i < meeting->slot_count; i++) {
+        const struct bw_member *member = meeting->slots[i];
+        people = people || !member->flags.connector;
+        if (member != connector && member->kind == connector->kind)
+            return false;
+    }
+    return people;
+}
+
 bool decide_leave(struct draft *draft, struct bw_op *op)
 {
     const struct bw_meeting *meeting = draft->live->meeting;
@@ -96,7 +114,15 @@ bool decide_leave(struct draft *draft, struct bw_op *op)
                           : "that roster entry is a participant: use LeaveMeeting");
         return true;
     }
-    if (draft_leave(draft, op, member, op->leave.reason != 0 ? op->leave.reason : BW_LEAVE_LEFT))
+    if (connector && must_stay(draft, member)) {
+        bw_fail(&op->error, BW_FAILED_PRECONDITION, "CONNECTOR_REQUIRED",
+                "the policy requires a connector of kind %s while anybody is in the meeting; invite another "
+                "one first, or end the meeting",
+                bw_endpoint_name(member->kind));
+        return true;
+    }
+    if (draft_leave(draft, op, member, op->leave.reason != 0 ? op->leave.reason : BW_LEAVE_LEFT) &&
+        !draft->unruled)
         after_leave(draft, connector);
     return true;
 }

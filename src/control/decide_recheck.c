@@ -206,11 +206,14 @@ static bool awaits_escrow(struct draft *draft, const struct affected *affected, 
     return now < live->starved_until_ms;
 }
 
-/* The mode under the policy of now. A relay that came or went changes nothing about it. */
+/* The mode under the policy of now. A relay that came or went changes nothing about it; a last row that rests
+ * on no policy may have come before the mode was looked at. */
 static bool recheck_mode(struct draft *draft)
 {
+    static const uint8_t none[sizeof draft->live->meeting->policy_hash];
     const struct bw_meeting *meeting = draft->live->meeting;
-    if (meeting->policy_revision == draft->live->constraints_revision)
+    if (meeting->policy_revision == draft->live->constraints_revision &&
+        memcmp(meeting->policy_hash, none, sizeof none) != 0)
         return true;
     struct bw_mode_policy policy = mode_policy_of(draft->live->constraints);
     const struct bw_mode_input input = {

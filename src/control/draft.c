@@ -31,6 +31,14 @@ struct bw_decision *draft_begin(struct draft *draft, struct bw_op *op, enum bw_d
         decision->pending = (uint8_t)meeting->mode.pending;
     }
     const struct live *live = draft->live;
+    if (draft->unruled) {
+        /* Leaving and ending rest on no rule. The row names what is in force, without the hash of a set that
+         * was obeyed: so the mode is looked at again once there is one. */
+        const struct bw_policy_set *set = owner_policy(draft->owner, &decision->tenant);
+        decision->policy_revision = set != NULL ? set->revision : 0;
+        decision->facts_revision = draft->owner->view->snapshot->facts->revision;
+        return decision;
+    }
     decision->policy_revision = live->constraints_revision;
     if (live->constraints != NULL) {
         memcpy(decision->policy_hash, live->constraints->hash, sizeof decision->policy_hash);

@@ -322,13 +322,13 @@ static bool decide(struct draft *draft, struct bw_op *op)
         renew(owner, live, op);
         return true;
     }
-    /* Leaving and ending must be possible whatever the policy says now. */
-    bool frees = op->kind == BW_OP_LEAVE || op->kind == BW_OP_REMOVE || op->kind == BW_OP_END;
     struct bw_error err;
-    if (live_constraints(owner, live, draft->now_ms,
-                         frees && live->constraints != NULL ? &err : &op->error) != BW_OK &&
-        !(frees && live->constraints != NULL))
+    draft->unruled = live_constraints(owner, live, draft->now_ms, &err) != BW_OK;
+    /* Leaving and ending must be possible whatever becomes of the policy. */
+    if (draft->unruled && op->kind != BW_OP_LEAVE && op->kind != BW_OP_REMOVE && op->kind != BW_OP_END) {
+        op->error = err;
         return true;
+    }
     owner->counts.decided++;
     switch (op->kind) {
     case BW_OP_JOIN:
@@ -416,8 +416,9 @@ static void pump(struct bw_owner *owner, struct live *live)
         .batch = batch,
         .now_ms = owner->config.ports.wall_ms(owner->config.ports.context),
     };
-    if (live->recheck && live->meeting != NULL && !live->meeting->ended) {
-        live->recheck = false;
+    bool recheck = live->recheck && live->meeting != NULL && !live->meeting->ended;
+    live->recheck = false;
+    if (recheck) {
         struct bw_error err;
         if (live_constraints(owner, live, draft.now_ms, &err) == BW_OK)
             decide_recheck(&draft);

@@ -132,6 +132,7 @@ struct draft {
     struct batch *batch;
     uint64_t now_ms; /* wall */
     bool broken;     /* a row could not be built: the whole batch is dropped */
+    bool unruled;    /* the policy of now cannot be compiled: who leaves and what ends does so without it */
     bool evicting;   /* who moves leaves the old relay at once: the policy says so */
 };
 

@@ -158,7 +158,8 @@ static bool is_over(const struct bw_owner *owner, struct live *live, uint64_t no
 static void end_if_over(struct bw_owner *owner, struct live *live, uint64_t now, uint64_t wall)
 {
     uint8_t reason;
-    if (!is_over(owner, live, now, wall, &reason) || live->batch != NULL || live->loading)
+    if (!is_over(owner, live, now, wall, &reason) || live->batch != NULL || live->loading ||
+        owner->view == NULL)
         return;
     struct batch *batch = batch_create(owner, live);
     if (batch == NULL)
@@ -167,6 +168,8 @@ static void end_if_over(struct bw_owner *owner, struct live *live, uint64_t now,
                           .live = live,
                           .batch = batch,
                           .now_ms = owner->config.ports.wall_ms(owner->config.ports.context)};
+    struct bw_error err;
+    draft.unruled = live_constraints(owner, live, draft.now_ms, &err) != BW_OK;
     decide_end(&draft, NULL, reason);
     batch_close(&draft);
 }

@@ -9,7 +9,8 @@
 
 struct bw_headless_row {
     struct bw_id meeting, tenant, request;
-    uint32_t seq;
+    uint32_t seq, policy_revision;
+    uint64_t facts_revision;
     bool creates;
     uint8_t *record;
     size_t len;
@@ -95,6 +96,8 @@ static enum bw_code submit(void *context, const struct bw_row *row, void *token,
         .tenant = row->decision->tenant,
         .request = row->decision->request,
         .seq = row->decision->seq,
+        .policy_revision = row->decision->policy_revision,
+        .facts_revision = row->decision->facts_revision,
         .creates = row->creates,
         .record = bw_memdup(row->record.data, row->record.len),
         .len = row->record.len,
@@ -218,6 +221,13 @@ static void commit(struct bw_headless *headless)
     }
     for (size_t i = 0; result.outcome == BW_ROW_COMMITTED && i < count; i++) {
         const struct bw_headless_row *twin = same_creation(headless, &rows[i]);
+        if (rows[i].policy_revision != headless->policy_revision) {
+            result.outcome = BW_ROW_STALE;
+            bw_fail(&result.error, BW_ABORTED, "STALE_POLICY", "decided under a policy that is not current");
+        } else if (rows[i].facts_revision != headless->facts_revision) {
+            result.outcome = BW_ROW_STALE;
+            bw_fail(&result.error, BW_ABORTED, "STALE_FACTS", "decided on relay facts that are not current");
+        }
         uint32_t before = bw_headless_rows(headless, &rows[i].meeting);
         for (size_t j = 0; j < i; j++)
             before += bw_id_equal(&rows[j].meeting, &rows[i].meeting);
@@ -442,6 +452,8 @@ bool bw_headless_publish(struct bw_headless *headless, const char *tenant, uint3
     const struct bw_id *id = strcmp(tenant, "acme") == 0 ? &headless->guest_tenant : &headless->tenant;
     struct bw_policy_set *set = NULL;
     struct bw_error err;
+    if (id == &headless->tenant)
+        headless->policy_revision = revision;
     if (bw_policy_set_create(id, tenant, revision, bw_view_str(yaml != NULL ? yaml : bw_headless_policy),
                              &set, &err) != BW_OK) {
         if (err.code != BW_RESOURCE_EXHAUSTED)

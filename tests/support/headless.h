@@ -43,6 +43,7 @@ struct bw_headless {
     uint64_t random;
     struct bw_headless_relay relays[BW_HEADLESS_RELAYS];
     uint64_t facts_revision;
+    uint32_t policy_revision; /* of the tenant, in force: a row decided under another one does not commit */
     struct bw_id tenant, guest_tenant;
     struct bw_ed25519_signer *signer;
     uint8_t public_key[BW_ED25519_PUBLIC_SIZE];
