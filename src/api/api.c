@@ -1,15 +1,8 @@
 #include "api/api.h"
 
 #include "api/api_state.h"
+#include "api/relay_quality.h"
 #include "base/alloc.h"
-
-static void later_opened(struct bw_grpc_call *grpc, void *context)
-{
-    const struct bw_api_entry *entry = context;
-    struct bw_error err;
-    (void)bw_fail(&err, BW_UNIMPLEMENTED, "NOT_BUILT", "%s is not built yet", bw_api_table[entry->row].name);
-    bw_grpc_finish(grpc, &err, NULL);
-}
 
 static void fill_method(struct bw_api *api, size_t row, struct bw_grpc_method *method)
 {
@@ -22,8 +15,12 @@ static void fill_method(struct bw_api *api, size_t row, struct bw_grpc_method *m
         .message = bw_api_message,
         .context = &api->entries[row],
     };
-    if (method->client_streams) /* the only one we have is not built */
-        method->opened = later_opened;
+    if (from->handler == bw_api_report_quality) {
+        method->opened = bw_api_report_opened;
+        method->message = bw_api_report_message;
+        method->half_closed = bw_api_report_half_closed;
+        method->ended = bw_api_report_ended;
+    }
     if (from->handler == bw_api_watch_meeting)
         method->ended = bw_api_watch_ended;
 }

@@ -10,6 +10,7 @@
 
 #include "api/caller.h"
 #include "api/desk.h"
+#include "api/quality.h"
 #include "control/owner.h"
 #include "grpc/server.h"
 #include "runtime/mailbox.h"
@@ -58,6 +59,8 @@ struct bw_api_ports {
     /* The country (ISO 3166-1) of a participant's address; "" unknown. NULL: there is no database, and every
      * address is of an unknown country. */
     void (*country_of)(void *context, const char *address, char country[3]);
+    /* Takes a batch of quality to the ingest; batch->done runs on this worker. NULL: quality is not kept. */
+    void (*quality)(void *context, struct bw_api_quality *batch);
 };
 
 struct bw_api_config {

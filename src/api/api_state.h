@@ -23,6 +23,9 @@ struct bw_api {
 /* The grpc method's `message`. */
 void bw_api_message(struct bw_grpc_call *grpc, struct bw_view bytes, void *context);
 
+/* The caller's SPIFFE id; NULL: none. */
+const char *bw_api_identity(const struct bw_api *api, const struct bw_grpc_call *call);
+
 /* FAILED_PRECONDITION WRONG_CELL, with the cell in details, when the tenant's data rest elsewhere. */
 BW_MUST_USE enum bw_code bw_api_check_cell(struct bw_api_call *call, const struct bw_known_tenant *tenant,
                                            struct bw_grpc_details *details, struct bw_error *err);

@@ -81,7 +81,7 @@ enum bw_code bw_api_bind(const struct bw_callers *callers, const struct bw_calle
     return BW_OK;
 }
 
-static const char *identity(const struct bw_api *api, const struct bw_grpc_call *call)
+const char *bw_api_identity(const struct bw_api *api, const struct bw_grpc_call *call)
 {
     const struct bw_grpc_peer *peer = bw_grpc_call_peer(call);
     return peer->tls ? peer->spiffe_id : api->insecure_caller;
@@ -104,7 +104,7 @@ enum bw_code bw_api_admit(struct bw_grpc_call *call, const struct bw_grpc_method
     if (roles == 0)
         return bw_fail(err, BW_PERMISSION_DENIED, NULL, "nobody may call this method");
     const struct bw_caller *caller;
-    return bw_api_authorise(callers_of(api), identity(api, call), roles, &caller, err);
+    return bw_api_authorise(callers_of(api), bw_api_identity(api, call), roles, &caller, err);
 }
 
 /* ---- from bytes to a handler ---- */
@@ -122,7 +122,7 @@ static enum bw_code prepare(struct bw_api_call *call, const struct bw_api_shape 
     const struct bw_callers *callers = callers_of(api);
     const struct bw_caller *caller;
     enum bw_code code =
-        bw_api_authorise(callers, identity(api, call->grpc), call->method->roles, &caller, err);
+        bw_api_authorise(callers, bw_api_identity(api, call->grpc), call->method->roles, &caller, err);
     if (code != BW_OK)
         return code;
     call->caller = bw_arena_strdup(call->arena, caller->spiffe_id);

@@ -56,6 +56,7 @@ void bw_api_rollback_policy(struct bw_api_call *call);
 void bw_api_explain_placement(struct bw_api_call *call);
 void bw_api_get_fleet_facts(struct bw_api_call *call);
 void bw_api_get_refusal(struct bw_api_call *call);
+void bw_api_report_quality(struct bw_api_call *call);
 void bw_api_enroll_relay(struct bw_api_call *call);
 void bw_api_list_relays(struct bw_api_call *call);
 void bw_api_get_relay(struct bw_api_call *call);

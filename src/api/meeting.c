@@ -1,11 +1,13 @@
 /* MeetingService: what changes a meeting. */
 #include <string.h>
 
+#include "api/client_quality.h"
 #include "api/gate.h"
 #include "api/meeting_copy.h"
 #include "api/record_find.h"
 #include "api/refusal.h"
 #include "bailiwick/v1/meeting.pb-c.h"
+#include "base/alloc.h"
 
 static const char *text_or_null(const char *s)
 {
@@ -27,7 +29,9 @@ struct after {
     struct bw_api_meeting_copy copy;
     struct bw_id entry; /* whose flags are wanted; zero: nobody's */
     struct bw_flags flags;
+    uint32_t slot, relay;
     bool found, member_found;
+    struct bw_api_quality *quality; /* what was reported with it; NULL: nothing */
 };
 
 static void read_after(struct bw_op *op, const struct bw_meeting *meeting)
@@ -40,6 +44,8 @@ static void read_after(struct bw_op *op, const struct bw_meeting *meeting)
         bw_id_is_zero(&after->entry) ? NULL : bw_meeting_member(meeting, &after->entry);
     if (member != NULL) {
         after->flags = member->flags;
+        after->slot = member->slot;
+        after->relay = member->relay;
         after->member_found = true;
     }
     after->found = bw_api_copy_meeting(meeting, 0, 0, call->arena, &after->copy);
@@ -402,11 +408,9 @@ void bw_api_change_mode(struct bw_api_call *call)
 
 /* ---- ReportClientState ---- */
 
-static void report_answer(struct bw_api_call *call)
+static void answer_report(struct bw_api_call *call, const struct bw_api_quality *quality)
 {
-    const struct after *after = after_of(call);
-    if (after == NULL)
-        return;
+    const struct after *after = call->state;
     Bailiwick__V1__ReportClientStateResponse response = BAILIWICK__V1__REPORT_CLIENT_STATE_RESPONSE__INIT;
     response.mode = (Bailiwick__V1__E2eeMode)after->copy.label;
     response.mode_epoch = after->copy.mode_epoch;
@@ -417,31 +421,82 @@ static void report_answer(struct bw_api_call *call)
             return;
         }
     }
+    const Bailiwick__V1__ReportClientStateRequest *request =
+        (const Bailiwick__V1__ReportClientStateRequest *)call->request;
+    /* The path comes last; it is a window of ours, not one of theirs. */
+    for (size_t i = 0; quality != NULL && i < request->n_quality; i++)
+        response.quality_taken += quality->windows[i].taken ? 1 : 0;
+    response.quality_dropped = (uint32_t)request->n_quality - response.quality_taken;
     bw_api_reply(call, &response.base);
+}
+
+static void quality_kept(struct bw_api_quality *quality)
+{
+    answer_report(quality->context, quality);
+    bw_free(quality);
+}
+
+static void report_answer(struct bw_api_call *call)
+{
+    struct after *after = call->state;
+    const struct bw_api_ports *ports = bw_api_ports_of(call);
+    struct bw_api_quality *quality = after->quality;
+    if (after_of(call) == NULL) {
+        bw_free(quality);
+        return;
+    }
+    if (quality == NULL || !after->member_found || ports->quality == NULL) {
+        bw_free(quality);
+        answer_report(call, NULL);
+        return;
+    }
+    quality->tenant = call->tenant;
+    quality->relay = after->relay;
+    for (size_t i = 0; i < quality->count; i++) {
+        quality->windows[i].meeting = call->op.meeting;
+        quality->windows[i].slot = after->slot;
+    }
+    quality->done = quality_kept;
+    quality->context = call;
+    ports->quality(ports->context, quality);
 }
 
 static void observed(struct bw_api_call *call)
 {
     const Bailiwick__V1__ReportClientStateRequest *request =
         (const Bailiwick__V1__ReportClientStateRequest *)call->request;
-    if (failed(call))
+    struct bw_api_quality *quality = call->state;
+    if (call->op.error.code != BW_OK) {
+        bw_free(quality);
+        (void)failed(call);
         return;
+    }
     const struct bw_id entry = bw_api_id(request->roster_entry);
-    submit_read(call, &entry, report_answer);
+    struct after *after = bw_arena_zalloc(call->arena, 1, sizeof *after);
+    if (after == NULL) {
+        bw_free(quality);
+        bw_api_fail_memory(call);
+        return;
+    }
+    after->entry = entry;
+    after->quality = quality;
+    call->state = after;
+    call->op.read = read_after;
+    bw_api_submit(call, BW_OP_READ, report_answer);
 }
 
 void bw_api_report_client_state(struct bw_api_call *call)
 {
     const Bailiwick__V1__ReportClientStateRequest *request =
         (const Bailiwick__V1__ReportClientStateRequest *)call->request;
-    if (request->path != 0) {
-        bw_api_fail_later(call, "reporting the path is not supported yet; leave `path` unspecified");
-        return;
-    }
     if (request->observed == BAILIWICK__V1__OBSERVED_E2EE__STATE__STATE_E2EE && request->scheme == 0) {
         bw_api_fail_field(call, "scheme", "an endpoint that observes encryption says which scheme it uses");
         return;
     }
+    struct bw_api_quality *quality;
+    if (!bw_api_client_windows(call, request, &quality))
+        return;
+    call->state = quality;
     call->op.meeting = bw_api_id(request->meeting_id);
     call->op.observe = (struct bw_op_observe){
         .entry = bw_api_id(request->roster_entry),

@@ -45,7 +45,7 @@
     X(PolicyService, GetFleetFacts, NONE, BW_API_ADMIN, FIELD, NO, NO, bw_api_get_fleet_facts)               \
     X(PolicyService, GetRefusal, NONE, BW_API_ADMIN, FIELD, NO, NO, bw_api_get_refusal)                      \
     X(RelayService, Session, BOTH, BW_CALLER_RELAY, NO, NO, NO, NULL)                                        \
-    X(RelayService, ReportQuality, CLIENT, BW_CALLER_RELAY, NO, NO, NO, bw_api_later)                        \
+    X(RelayService, ReportQuality, CLIENT, BW_CALLER_RELAY, NO, NO, NO, bw_api_report_quality)               \
     X(FleetService, EnrollRelay, NONE, BW_API_OPER, NO, YES, YES, bw_api_enroll_relay)                       \
     X(FleetService, ListRelays, NONE, BW_API_OPER, NO, NO, NO, bw_api_list_relays)                           \
     X(FleetService, GetRelay, NONE, BW_API_OPER, NO, NO, NO, bw_api_get_relay)                               \

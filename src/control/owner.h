@@ -147,6 +147,10 @@ void bw_owner_restored(struct bw_owner *owner);
 typedef bool bw_owner_each(void *context, const struct bw_meeting *meeting);
 /* Every meeting, ended ones too, in no order; false stops. */
 void bw_owner_each_meeting(struct bw_owner *owner, bw_owner_each *each, void *context);
+/* A meeting as decided so far; borrowed until the next turn. NULL when there is none of that id, or when it is
+ * being read back from its rows: *loading says which. */
+const struct bw_meeting *bw_owner_meeting(const struct bw_owner *owner, const struct bw_id *id,
+                                          bool *loading);
 /* Everything a live meeting needs at its relays, as upserts. */
 void bw_owner_meeting_effects(const struct bw_meeting *meeting,
                               void (*each)(void *context, const struct bw_effect *effect), void *context);

@@ -71,6 +71,13 @@ void bw_owner_meeting_effects(const struct bw_meeting *meeting,
     }
 }
 
+const struct bw_meeting *bw_owner_meeting(const struct bw_owner *owner, const struct bw_id *id, bool *loading)
+{
+    const struct live *live = live_find(owner, id);
+    *loading = live != NULL && (live->loading || live->meeting == NULL);
+    return live != NULL && !*loading ? live->meeting : NULL;
+}
+
 enum bw_code bw_owner_watch(struct bw_owner *owner, const struct bw_id *meeting, struct bw_watch *watch,
                             struct bw_error *err)
 {

@@ -9,7 +9,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
-enum { LONGEST_MS = 600000 }; /* that a sample may say */
+enum { LONGEST_MS = 60000 }; /* that a window may be */
 
 static bool make_room(struct worker_quality *quality)
 {
@@ -127,7 +127,11 @@ void worker_quality_window(struct bw_relay_worker *worker)
      */
     uint64_t length_ms = next_ms > quality->start_ms ? next_ms - quality->start_ms : window_ms;
     bw_relay_core_each_path(worker->core, worker_quality_measured, worker);
-    report(worker, length_ms < LONGEST_MS ? (uint32_t)length_ms : LONGEST_MS);
+    if (length_ms > LONGEST_MS) { /* nothing came while this process was stopped */
+        quality->start_ms += length_ms - LONGEST_MS;
+        length_ms = LONGEST_MS;
+    }
+    report(worker, (uint32_t)length_ms);
     quality->start_ms = next_ms;
     schedule(worker, now_ms);
 }

@@ -34,7 +34,12 @@ enum bw_wire_flag {
 };
 
 /* What bounds the per-message bookkeeping of the scan; the generator refuses a message that exceeds them. */
-enum { BW_WIRE_MAX_FIELDS = 64, BW_WIRE_MAX_NUMBER = 127, BW_WIRE_MAX_REPEATED = 16, BW_WIRE_MAX_ONEOFS = 8 };
+enum {
+    BW_WIRE_MAX_FIELDS = 64,
+    BW_WIRE_MAX_NUMBER = 127,
+    BW_WIRE_MAX_REPEATED = 16,
+    BW_WIRE_MAX_ONEOFS = 32
+};
 
 struct bw_wire_enum {
     const char *full_name;
