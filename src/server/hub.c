@@ -75,15 +75,19 @@ static void renew_replica(struct bw_hub *hub)
 
 static void measure(struct bw_hub *hub)
 {
-    uint64_t relays = 0, serving = 0, sessions = 0;
+    uint64_t relays = 0, serving = 0, sessions = 0, resources = 0, tombstones = 0;
     for (const struct hub_relay *relay = hub->relays; relay != NULL; relay = relay->hh.next) {
         relays += !relay->gone;
         serving += relay->published_state == BW_RELAY_SERVING && relay->published_lease;
         sessions += relay->session != NULL;
+        resources += bw_feed_live(relay->feed);
+        tombstones += bw_feed_tombstones(relay->feed);
     }
     atomic_store(&hub->metrics.relays, relays);
     atomic_store(&hub->metrics.relays_serving, serving);
     atomic_store(&hub->metrics.sessions, sessions);
+    atomic_store(&hub->metrics.feed_resources, resources);
+    atomic_store(&hub->metrics.feed_tombstones, tombstones);
     atomic_store(&hub->metrics.head_group, hub->head);
     atomic_store(&hub->metrics.lease_age_ms, hub->now_ms - hub->replica_renewed_ms);
 }

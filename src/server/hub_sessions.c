@@ -75,6 +75,9 @@ static void fence_done(struct bw_mail *mail)
             relay->ever_connected = true;
             relay->heard_ms = hub->now_ms;
             relay->leaving = false;
+            if (!bw_id_equal(&relay->boot, &fence->boot))
+                relay->events_through = 0; /* another process counts its events anew */
+            relay->boot = fence->boot;
             hub_refresh_links(hub, relay);
             bw_log(BW_LOG_INFO, "relay_session_opened", "relay=%s epoch=%lu address=%s", relay->name,
                    (unsigned long)fence->epoch, relay->reach.media_address);
@@ -146,10 +149,15 @@ static void probe(void *context, const struct bw_probe_report *report)
     (void)context, (void)report;
 }
 
+/* A relay repeats in a new session what it was not told to be done with: each event is acted on once in the
+ * life of this process, and acknowledged after that (docs/reference/sessions.md). */
 static void events(void *context, const struct bw_relay_event *list, size_t count)
 {
     struct hub_relay *relay = context;
     for (size_t i = 0; i < count; i++) {
+        if (list[i].id <= relay->events_through)
+            continue;
+        relay->events_through = list[i].id;
         if (list[i].kind == BW_RELAY_EVENT_PATH_FAILED)
             bw_log(BW_LOG_WARN, "relay_path_failed", "relay=%s peer=%u", relay->name, list[i].peer_number);
         else if (list[i].kind == BW_RELAY_EVENT_GRANT_REFUSED)
@@ -350,7 +358,8 @@ static void renew_done(struct bw_mail *mail)
             bw_fail(&err, BW_ABORTED, "SUPERSEDED", "a newer session of this relay has taken over");
             bw_session_end(relay->session, &err);
         } else {
-            bw_session_lease_renewed(relay->session, renew->heartbeats[i], UINT64_MAX, hub->now_ms);
+            bw_session_lease_renewed(relay->session, renew->heartbeats[i], relay->events_through,
+                                     hub->now_ms);
         }
     }
     bw_free(renew->relays);

@@ -36,6 +36,8 @@ struct hub_relay {
     struct bw_enrolment enrolment;
     struct bw_session *session; /* NULL: none */
     struct bw_stream *stream;
+    struct bw_id boot;         /* of the relay's process, as its last fenced Hello said */
+    uint64_t events_through;   /* of that process: events up to this id have been acted on */
     uint64_t heartbeat_number; /* to be answered once the lease is renewed; 0: none */
     bool renewing;
 

@@ -37,6 +37,10 @@ struct bw_worker_metrics {
     X(relays, "bailiwick_relays", "gauge", "Enrolled relays.")                                               \
     X(relays_serving, "bailiwick_relays_serving", "gauge", "Relays that take new participants.")             \
     X(sessions, "bailiwick_relay_sessions", "gauge", "Open relay sessions.")                                 \
+    X(feed_resources, "bailiwick_feed_resources", "gauge",                                                   \
+      "Slots, links and keys that relays should hold.")                                                      \
+    X(feed_tombstones, "bailiwick_feed_tombstones", "gauge",                                                 \
+      "Removals that are kept for relays that come back.")                                                   \
     X(head_group, "bailiwick_head_group", "counter", "Last group applied to the relays' feeds.")             \
     X(lease_age_ms, "bailiwick_lease_age_milliseconds", "gauge",                                             \
       "Time since this replica's lease was renewed.")

@@ -16,16 +16,32 @@ void bw_stream_let_go(struct bw_stream *stream)
         bw_free(stream);
 }
 
-static void tell_hub(struct bw_stream *stream, enum bw_stream_news_kind kind, struct bw_view bytes)
+/* False when memory is out: what the relay said is lost. */
+static bool tell_hub(struct bw_stream *stream, enum bw_stream_news_kind kind, struct bw_view bytes)
 {
     struct bw_stream_news *news = bw_calloc(1, sizeof *news);
     if (news == NULL)
-        return; /* a lost message shows as a missing acknowledgement, and the session ends by itself */
+        return false;
     news->mail.deliver = bw_hub_stream_news;
     news->kind = kind;
     news->stream = stream;
     bw_buf_append(&news->bytes, bytes.data, bytes.len);
+    if (news->bytes.failed) {
+        bw_buf_finish(&news->bytes);
+        bw_free(news);
+        return false;
+    }
     bw_mailbox_post(stream->hub_mailbox, &news->mail);
+    return true;
+}
+
+/* A session has no holes: what follows a lost message is not heard either, and the relay begins anew with
+ * whatever was not acknowledged. */
+static void give_up(struct bw_grpc_call *call)
+{
+    struct bw_error err;
+    bw_fail_memory(&err);
+    bw_grpc_finish(call, &err, NULL);
 }
 
 /* ---- the worker's callbacks ---- */
@@ -52,15 +68,21 @@ static void session_opened(struct bw_grpc_call *call, void *context)
     stream->hub_mailbox = link->hub_mailbox;
     strncpy(stream->relay, name + 1, sizeof stream->relay - 1);
     bw_grpc_call_set_data(call, stream);
-    tell_hub(stream, BW_STREAM_OPENED, (struct bw_view){0});
+    if (!tell_hub(stream, BW_STREAM_OPENED, (struct bw_view){0})) {
+        bw_grpc_call_set_data(call, NULL);
+        bw_free(stream); /* the hub has never heard of it */
+        give_up(call);
+    }
 }
 
 static void session_message(struct bw_grpc_call *call, struct bw_view message, void *context)
 {
     (void)context;
     struct bw_stream *stream = bw_grpc_call_data(call);
-    if (stream != NULL)
-        tell_hub(stream, BW_STREAM_MESSAGE, message);
+    if (stream != NULL && !stream->deaf && !tell_hub(stream, BW_STREAM_MESSAGE, message)) {
+        stream->deaf = true;
+        give_up(call);
+    }
 }
 
 static void session_writable(struct bw_grpc_call *call, void *context)
@@ -70,7 +92,7 @@ static void session_writable(struct bw_grpc_call *call, void *context)
     if (stream == NULL)
         return;
     atomic_store(&stream->pending_bytes, bw_grpc_send_pending_bytes(call));
-    tell_hub(stream, BW_STREAM_WRITABLE, (struct bw_view){0});
+    (void)tell_hub(stream, BW_STREAM_WRITABLE, (struct bw_view){0}); /* the hub looks again with each tick */
 }
 
 static void session_ended(struct bw_grpc_call *call, enum bw_code why, void *context)
@@ -80,7 +102,8 @@ static void session_ended(struct bw_grpc_call *call, enum bw_code why, void *con
     if (stream == NULL)
         return;
     stream->call = NULL;
-    tell_hub(stream, BW_STREAM_CLOSED, (struct bw_view){0});
+    /* Unheard, the session ends by its silence, or when the relay opens another one. */
+    (void)tell_hub(stream, BW_STREAM_CLOSED, (struct bw_view){0});
     bw_stream_let_go(stream);
 }
 

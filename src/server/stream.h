@@ -15,6 +15,7 @@ struct bw_stream {
     _Atomic int holders;
     _Atomic size_t pending_bytes; /* on the worker's side, not yet sent */
     struct bw_grpc_call *call;    /* the worker's; NULL once ended */
+    bool deaf;                    /* the worker's: a message was lost, nothing after it goes on */
     struct bw_mailbox *worker, *hub_mailbox;
     struct bw_hub *hub;
     char relay[64];  /* name, from the certificate */
