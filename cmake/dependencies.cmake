@@ -14,6 +14,13 @@ pkg_check_modules(MAXMINDDB REQUIRED IMPORTED_TARGET libmaxminddb)
 pkg_check_modules(SMARTCOLS REQUIRED IMPORTED_TARGET smartcols)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
+# A program linked to this uses mimalloc instead of the C library's allocator; sanitizers and fuzzers bring their own.
+find_library(MIMALLOC mimalloc REQUIRED)
+add_library(bw_allocator INTERFACE)
+if(NOT BW_SANITIZE AND NOT BW_FUZZ)
+  # Nothing calls it by name, so the linker must be told to keep it.
+  target_link_options(bw_allocator INTERFACE LINKER:--push-state,--no-as-needed ${MIMALLOC} LINKER:--pop-state)
+endif()
 if(BW_TESTS)
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 endif()

@@ -77,6 +77,7 @@ void bw_api_destroy(struct bw_api *api)
     bw_free(api->entries);
     bw_free(api->methods);
     bw_buf_finish(&api->scratch);
+    bw_api_calls_forget(api);
     bw_free(api);
 }
 

@@ -17,8 +17,14 @@ struct bw_api {
     struct bw_api_entry *entries;   /* likewise */
     struct bw_grpc_method *methods; /* those with a handler */
     size_t method_count;
-    struct bw_buf scratch; /* the reply being sent */
+    struct bw_buf scratch;     /* the reply being sent */
+    struct bw_api_call *spare; /* calls that are over, for those to come */
+    size_t spare_count;
 };
+
+/* A call, cleared; NULL when memory is out. */
+struct bw_api_call *bw_api_call_create(struct bw_api *api);
+void bw_api_calls_forget(struct bw_api *api);
 
 /* The grpc method's `message`. */
 void bw_api_message(struct bw_grpc_call *grpc, struct bw_view bytes, void *context);

@@ -8,6 +8,7 @@
 
 #include "api/api_state.h"
 #include "base/alloc.h"
+#include "base/check.h"
 #include "crypto/hash.h"
 #include "runtime/log.h"
 #include "wire/wire.h"
@@ -25,6 +26,69 @@ const struct bw_api_config *bw_api_config_of(const struct bw_api_call *call)
 const struct bw_fleet_view *bw_api_view_of(const struct bw_api_call *call)
 {
     return bw_owner_view(call->api->config.owner);
+}
+
+/* ---- life ---- */
+
+/* As many as a busy worker has under way. */
+enum { SPARE_CALLS = 1024 };
+
+/* A call is three kilobytes, most of it the texts of errors: those are written before they are read, so they
+ * are not cleared. */
+static void clear(struct bw_api_call *call)
+{
+    char *at = (char *)call;
+    struct bw_error *errors[] = {&call->op.error, &call->order.error};
+    for (size_t i = 0; i < BW_ARRAY_LEN(errors); i++) {
+        memset(at, 0, (size_t)(errors[i]->show - at));
+        errors[i]->show[0] = errors[i]->log[0] = '\0';
+        at = (char *)(errors[i] + 1);
+    }
+    memset(at, 0, (size_t)((char *)(call + 1) - at));
+}
+
+_Static_assert(offsetof(struct bw_api_call, op) < offsetof(struct bw_api_call, order) &&
+                   offsetof(struct bw_error, show) < offsetof(struct bw_error, log) &&
+                   offsetof(struct bw_error, log) + sizeof((struct bw_error){0}.log) ==
+                       sizeof(struct bw_error),
+               "clear() goes through them in this order");
+
+struct bw_api_call *bw_api_call_create(struct bw_api *api)
+{
+    struct bw_api_call *call = api->spare;
+    if (call != NULL) {
+        api->spare = call->state;
+        api->spare_count--;
+    } else {
+        call = bw_malloc(sizeof *call);
+        if (call == NULL)
+            return NULL;
+    }
+    clear(call);
+    call->api = api;
+    return call;
+}
+
+static void spare(struct bw_api_call *call)
+{
+    struct bw_api *api = call->api;
+    if (api->spare_count == SPARE_CALLS) {
+        bw_free(call);
+        return;
+    }
+    call->state = api->spare;
+    api->spare = call;
+    api->spare_count++;
+}
+
+void bw_api_calls_forget(struct bw_api *api)
+{
+    struct bw_api_call *call;
+    while ((call = api->spare) != NULL) {
+        api->spare = call->state;
+        bw_free(call);
+    }
+    api->spare_count = 0;
 }
 
 /* ---- ending ---- */
@@ -46,7 +110,7 @@ static void end(struct bw_api_call *call, enum bw_code code)
     audit(call, code);
     bw_secret_finish(&call->op.admission.hop_key);
     bw_grpc_call_release(call->grpc);
-    bw_free(call);
+    spare(call);
 }
 
 void bw_api_reply(struct bw_api_call *call, const ProtobufCMessage *message)

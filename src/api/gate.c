@@ -195,14 +195,13 @@ static void fail_prepared(struct bw_api_call *call, const struct bw_error *err,
 void bw_api_message(struct bw_grpc_call *grpc, struct bw_view bytes, void *context)
 {
     const struct bw_api_entry *entry = context;
-    struct bw_api_call *call = bw_calloc(1, sizeof *call);
+    struct bw_api_call *call = bw_api_call_create(entry->api);
     if (call == NULL) {
         struct bw_error err;
         (void)bw_fail_memory(&err);
         bw_grpc_finish(grpc, &err, NULL);
         return;
     }
-    call->api = entry->api;
     call->method = &bw_api_table[entry->row];
     call->grpc = grpc;
     call->arena = bw_grpc_call_arena(grpc);

@@ -4,7 +4,7 @@
 
 #include "control/owner.h"
 
-enum { SPARE_ARENAS = 512 };
+enum { SPARE_ARENAS = 1024 };
 
 /* Operations in order of arrival. */
 struct op_queue {

@@ -10,7 +10,7 @@
 
 enum {
     HEADER_OVERHEAD_BYTES = 32, /* RFC 9113 6.5.2 */
-    FREE_CALLS = 256,
+    FREE_CALLS = 1024,
     KEPT_OUT_BYTES = 4096
 };
 

@@ -152,6 +152,12 @@ enum bw_code bw_hub_create(const struct bw_hub_config *config, const struct bw_h
         bw_hub_destroy(hub);
         return err != NULL ? err->code : BW_RESOURCE_EXHAUSTED;
     }
+    hub->sending = bw_arena_create(BW_FLEET_ARENA);
+    hub->receiving = bw_arena_create(BW_FLEET_ARENA);
+    if (hub->sending == NULL || hub->receiving == NULL) {
+        bw_hub_destroy(hub);
+        return bw_fail_memory(err);
+    }
     *out = hub;
     return BW_OK;
 }
@@ -185,6 +191,8 @@ void bw_hub_destroy(struct bw_hub *hub)
     hub_policies_forget(hub);
     bw_fleet_view_release(hub->view);
     bw_facts_release(hub->facts);
+    bw_arena_destroy(hub->sending);
+    bw_arena_destroy(hub->receiving);
     bw_loop_destroy(hub->loop);
     bw_free(hub);
 }

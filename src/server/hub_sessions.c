@@ -15,19 +15,18 @@ static enum bw_code send_message(void *context, const struct bw_control_message 
     struct hub_relay *relay = context;
     if (relay->stream == NULL)
         return BW_CANCELLED;
-    const struct bw_hub_ports *ports = &relay->stream->hub->ports;
-    struct bw_arena *arena = bw_arena_create(BW_FLEET_ARENA);
-    if (arena == NULL)
-        return BW_RESOURCE_EXHAUSTED;
+    struct bw_hub *hub = relay->stream->hub;
+    const struct bw_hub_ports *ports = &hub->ports;
+    struct bw_arena *arena = hub->sending;
     struct bw_buf bytes = {0};
     struct bw_error err;
+    bw_arena_reset(arena);
     enum bw_code code = bw_control_message_encode(message, arena, &bytes, &err);
     if (code == BW_OK)
         code = ports->send(ports->context, relay->stream, bw_buf_view(&bytes));
     if (bytes.data != NULL)
         bw_wipe(bytes.data, bytes.cap);
     bw_buf_finish(&bytes);
-    bw_arena_destroy(arena);
     return code;
 }
 
@@ -262,18 +261,15 @@ static void opened(struct bw_hub *hub, struct bw_stream *stream)
 
 static void received(struct bw_hub *hub, struct hub_relay *relay, struct bw_buf *bytes)
 {
-    struct bw_arena *arena = bw_arena_create(BW_FLEET_ARENA);
     struct bw_relay_message message;
     struct bw_error err;
-    enum bw_code code = arena == NULL ? bw_fail_memory(&err)
-                                      : bw_relay_message_decode(bw_buf_view(bytes), arena, &message, &err);
-    if (code == BW_OK) {
+    bw_arena_reset(hub->receiving);
+    if (bw_relay_message_decode(bw_buf_view(bytes), hub->receiving, &message, &err) == BW_OK) {
         bw_session_receive(relay->session, &message, hub->now_ms);
         bw_relay_message_wipe(&message);
     } else {
         bw_session_end(relay->session, &err);
     }
-    bw_arena_destroy(arena);
 }
 
 void bw_hub_stream_news(struct bw_mail *mail)

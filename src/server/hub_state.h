@@ -3,6 +3,7 @@
 #define BW_SERVER_HUB_STATE_H
 
 #include "base/hash.h"
+#include "fleet/codec.h"
 #include "fleet/feed.h"
 #include "fleet/session.h"
 #include "placement/fleet_file.h"
@@ -108,6 +109,7 @@ struct bw_hub {
     bool renewing, renewing_replica;
     uint64_t replica_renew_at_ms, replica_renewed_ms;
 
+    struct bw_arena *sending, *receiving; /* of the message that is being encoded; decoded */
     bool has_key;
     struct bw_grant_key key;
     struct bw_hub_metrics metrics;

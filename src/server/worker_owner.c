@@ -76,7 +76,9 @@ static void row_done(void *context, const struct bw_store_result *result)
     struct bw_worker *worker = trip->worker;
     void *token = trip->token;
     bw_free(trip);
-    struct bw_row_result answer = {.group = result->group, .meeting = result->meeting};
+    struct bw_row_result answer; /* its error is a kilobyte that a committed row does not need */
+    answer.group = result->group;
+    answer.meeting = result->meeting;
     switch (result->outcome) {
     case BW_STORE_COMMITTED:
         answer.outcome = BW_ROW_COMMITTED;
@@ -95,7 +97,10 @@ static void row_done(void *context, const struct bw_store_result *result)
         answer.outcome = BW_ROW_FAILED;
         break;
     }
-    (void)bw_store_outcome_error(result->outcome, &answer.error);
+    if (answer.outcome == BW_ROW_COMMITTED)
+        answer.error.code = BW_OK;
+    else
+        (void)bw_store_outcome_error(result->outcome, &answer.error);
     if (result->outcome == BW_STORE_FENCED)
         bw_daemon_fenced(worker->daemon);
     bw_owner_row_done(worker->owner, token, &answer);

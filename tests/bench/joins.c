@@ -23,7 +23,7 @@
 #include "runtime/thread.h"
 #include "wire/wire.h"
 
-enum { ROUNDS = 3, MEETINGS = 10000, CONNECTIONS = 10, STREAMS = 100, ANCHOR_S = 3 };
+enum { ROUNDS = 3, MEETINGS = 10000, CONNECTIONS = 20, STREAMS = 100, ANCHOR_S = 3 };
 
 struct bench {
     struct bench_cell cell;
