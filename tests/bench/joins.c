@@ -6,7 +6,7 @@
  * The daemon has a worker for every second CPU: PostgreSQL, the relays and the generator need the others.
  *
  *   joins [--workers N] [--seconds N]   all figures
- *   joins --profile ...                 joins alone, without figures: something to look at with perf   */
+ *   joins --profile [--rate N] ...      joins alone, without figures: something to look at with perf   */
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,12 +200,15 @@ int main(int argc, char **argv)
     static struct bench bench;
     unsigned workers = bw_thread_cpus() > 1 ? bw_thread_cpus() / 2 : 1;
     bool profile = false;
+    double rate = 0;
     bench.seconds = 4;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--profile") == 0)
             profile = true;
         else if (strcmp(argv[i], "--workers") == 0 && i + 1 < argc)
             workers = (unsigned)atoi(argv[++i]);
+        else if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc)
+            rate = atof(argv[++i]);
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
             bench.seconds = atof(argv[++i]);
     }
@@ -216,9 +219,12 @@ int main(int argc, char **argv)
     bench.swarm = bench_swarm_start(&bench.cell);
     bench_joins_create_meetings(&bench.joins, &bench.cell, MEETINGS);
     if (profile) {
-        bw_free(join(&bench, 0).latencies_ms);
+        struct bench_load load = join(&bench, rate);
+        fprintf(stderr, "p50 %.1f ms, p99 %.1f ms\n", bench_percentile(load.latencies_ms, load.done, 50),
+                bench_percentile(load.latencies_ms, load.done, 99));
+        bw_free(load.latencies_ms);
     } else {
-        double rate = rates(&bench);
+        rate = rates(&bench);
         at_half_load(&bench, rate);
     }
     check(&bench);
