@@ -225,6 +225,46 @@ void bw_api_rollback_policy(struct bw_api_call *call)
 
 /* ---- GetPolicy, ListPolicyRevisions ---- */
 
+static bool add_retention(const char *level, struct bw_retention kept, struct bw_arena *arena,
+                          Bailiwick__V1__GetPolicyResponse *response)
+{
+    Bailiwick__V1__EffectiveRetention *item = bw_arena_alloc(arena, sizeof *item);
+    if (item == NULL || level == NULL)
+        return false;
+    bailiwick__v1__effective_retention__init(item);
+    item->level = level;
+    item->quality_ms = kept.quality_ms;
+    item->participants_ms = kept.participants_ms;
+    item->decisions_ms = kept.decisions_ms != BW_RETENTION_WITHOUT_END_MS ? kept.decisions_ms : 0;
+    response->retention[response->n_retention++] = item;
+    return true;
+}
+
+/* What counts for the organisation and for each level that says something of its own. */
+static bool fill_retention(const struct bw_policy_doc *doc, struct bw_arena *arena,
+                           Bailiwick__V1__GetPolicyResponse *response)
+{
+    response->retention =
+        bw_arena_zalloc(arena, doc->groups.count + doc->users.count + 1, sizeof *response->retention);
+    if (response->retention == NULL ||
+        !add_retention("", bw_policy_retention_of(doc, NULL, 0, NULL, 0), arena, response))
+        return false;
+    for (size_t i = 0; i < doc->groups.count + doc->users.count; i++) {
+        bool group = i < doc->groups.count;
+        const struct bw_policy_group *level =
+            group ? &doc->groups.items[i] : &doc->users.items[i - doc->groups.count];
+        if (level->sections.residency.retention.at.line == 0)
+            continue;
+        const char *name = (const char *)level->name.text.data;
+        struct bw_retention kept = group ? bw_policy_retention_of(doc, &name, 1, NULL, 0)
+                                         : bw_policy_retention_of(doc, NULL, 0, &name, 1);
+        if (!add_retention(bw_arena_printf(arena, "%s:%s", group ? "group" : "user", name), kept, arena,
+                           response))
+            return false;
+    }
+    return true;
+}
+
 static void got(struct bw_api_call *call)
 {
     if (order_failed(call))
@@ -234,10 +274,18 @@ static void got(struct bw_api_call *call)
     uint32_t enforced = call->order.policy_get.revision == 0 ? found->revision : enforced_revision(call);
     response.revision = revision_message(found, enforced, call->arena);
     response.yaml = bw_arena_strndup(call->arena, (const char *)found->yaml.data, found->yaml.len);
-    if (response.revision == NULL || response.yaml == NULL)
-        bw_api_fail_memory(call);
-    else
+    struct bw_policy_set *set = NULL;
+    struct bw_error unread;
+    bool ok = response.revision != NULL && response.yaml != NULL;
+    /* A revision that this program no longer reads is still shown. */
+    if (ok && bw_policy_set_create(&call->tenant, call->tenant_name, found->revision, found->yaml, &set,
+                                   &unread) == BW_OK)
+        ok = fill_retention(set->doc, call->arena, &response);
+    if (ok)
         bw_api_reply(call, &response.base);
+    else
+        bw_api_fail_memory(call);
+    bw_policy_set_release(set);
 }
 
 void bw_api_get_policy(struct bw_api_call *call)

@@ -1,10 +1,10 @@
-/* PolicyService.ExplainPlacement of a hypothetical meeting: the same question, planner and answer as `policy
- * explain` offline, over the fleet of now. The message mirrors that command's JSON. */
+/* PolicyService.ExplainPlacement, and of its subjects the hypothetical meeting: the same question, planner
+ * and answer as `policy explain` offline, over the fleet of now. The message mirrors that command's JSON. */
 #include <stdio.h>
 #include <string.h>
 
 #include "api/document.h"
-#include "api/encode.h"
+#include "api/explanation.h"
 #include "api/gate.h"
 #include "bailiwick/v1/policy.pb-c.h"
 #include "crypto/hash.h"
@@ -12,7 +12,7 @@
 
 typedef Bailiwick__V1__PlacementRequest__Participant asked_participant;
 
-enum { ARENA_BYTES = 64 << 20, REJECTED_MAX = 1000 };
+enum { ARENA_BYTES = 64 << 20 };
 
 struct explaining {
     struct bw_api_call *call;
@@ -253,79 +253,20 @@ static bool anybody_inside(const struct explaining *e)
     return e->file.participant_count > 0;
 }
 
-static bool add_clause(const struct bw_clause *clause, struct bw_arena *arena, const char **list,
-                       size_t *count)
-{
-    if (clause->line == 0 || clause->file == NULL)
-        return true;
-    const char *text = bw_clause_text(clause, arena);
-    if (text == NULL)
-        return false;
-    for (size_t i = 0; i < *count; i++) {
-        if (strcmp(list[i], text) == 0)
-            return true;
-    }
-    list[(*count)++] = text;
-    return true;
-}
-
-/* The clause that decided each reason. */
-static bool clauses_of(struct explaining *e, uint32_t relay, uint32_t mask, const char ***list, size_t *count)
-{
-    *list = bw_arena_zalloc(e->arena, BW_REASON_COUNT, sizeof **list);
-    if (*list == NULL)
-        return false;
-    for (int reason = 0; reason < BW_REASON_COUNT; reason++) {
-        if (!(mask & BW_REASON_BIT(reason)))
-            continue;
-        const struct bw_cut *cut =
-            bw_constraints_decisive(e->explanation.constraints, relay, (enum bw_reason)reason);
-        if (cut != NULL && !add_clause(&cut->clause, e->arena, *list, count))
-            return false;
-    }
-    return true;
-}
-
-static bool fill_rejected(struct explaining *e)
-{
-    const struct bw_decision_trace *trace = &e->explanation.trace;
-    size_t most = trace->relay_count < REJECTED_MAX ? trace->relay_count : REJECTED_MAX;
-    e->out->rejected = bw_arena_zalloc(e->arena, most + 1, sizeof(void *));
-    Bailiwick__V1__RelayReasons *items = bw_arena_zalloc(e->arena, most + 1, sizeof *items);
-    if (e->out->rejected == NULL || items == NULL)
-        return false;
-    for (uint32_t i = 0; i < trace->relay_count && e->out->n_rejected < most; i++) {
-        if (trace->reasons[i] == 0)
-            continue;
-        Bailiwick__V1__RelayReasons *item = &items[e->out->n_rejected];
-        bailiwick__v1__relay_reasons__init(item);
-        item->relay = relay_name(e, i);
-        if (!bw_api_reasons(trace->reasons[i], e->arena, &item->n_reasons, &item->reasons) ||
-            !clauses_of(e, i, trace->reasons[i], &item->clauses, &item->n_clauses))
-            return false;
-        e->out->rejected[e->out->n_rejected++] = item;
-    }
-    return true;
-}
-
 static bool fill_placed(struct explaining *e)
 {
     const struct bw_plan *made = &e->explanation.plan;
     size_t n = e->file.participant_count;
     e->out->assignments = bw_arena_zalloc(e->arena, n + 1, sizeof(void *));
-    Bailiwick__V1__Explanation__AssignmentsEntry *items = bw_arena_zalloc(e->arena, n + 1, sizeof *items);
     e->out->legs = bw_arena_zalloc(e->arena, made->leg_count + 1, sizeof(void *));
     Bailiwick__V1__Explanation__Leg *legs = bw_arena_zalloc(e->arena, made->leg_count + 1, sizeof *legs);
-    if (e->out->assignments == NULL || items == NULL || e->out->legs == NULL || legs == NULL)
+    if (e->out->assignments == NULL || e->out->legs == NULL || legs == NULL)
         return false;
     for (size_t i = 0; i < n; i++) {
         if (made->assignments[i] == BW_NO_RELAY)
             continue;
-        Bailiwick__V1__Explanation__AssignmentsEntry *item = &items[e->out->n_assignments];
-        bailiwick__v1__explanation__assignments_entry__init(item);
-        item->key = e->inside[i]->id;
-        item->value = relay_name(e, made->assignments[i]);
-        e->out->assignments[e->out->n_assignments++] = item;
+        if (!bw_api_explain_assign(e->inside[i]->id, relay_name(e, made->assignments[i]), e->arena, e->out))
+            return false;
     }
     for (size_t i = 0; i < made->leg_count; i++) {
         bailiwick__v1__explanation__leg__init(&legs[i]);
@@ -369,7 +310,8 @@ static bool fill_refused(struct explaining *e)
     for (size_t i = 0; i < from_plan; i++) {
         Bailiwick__V1__Explanation__RefusedParticipant *item =
             add_refused(e, e->inside[made->refused[i].participant]->id, made->refused[i].reasons);
-        if (item == NULL || !add_clause(&made->refused[i].clause, e->arena, item->clauses, &item->n_clauses))
+        if (item == NULL ||
+            !bw_api_add_clause(&made->refused[i].clause, e->arena, item->clauses, &item->n_clauses))
             return false;
     }
     return true;
@@ -387,7 +329,8 @@ static bool fill_nearest(struct explaining *e)
     nearest->relay = relay_name(e, near->relay);
     e->out->nearest = nearest;
     if (!bw_api_reasons(near->reasons, e->arena, &nearest->n_reasons, &nearest->reasons) ||
-        !clauses_of(e, near->relay, near->reasons, &nearest->clauses, &nearest->n_clauses))
+        !bw_api_clauses_of(e->explanation.constraints, near->relay, near->reasons, e->arena,
+                           &nearest->clauses, &nearest->n_clauses))
         return false;
     nearest->change =
         bw_api_change_text(near->reasons, nearest->n_clauses > 0 ? nearest->clauses[0] : NULL, e->arena);
@@ -423,16 +366,8 @@ static bool fill_flags(struct explaining *e, bool *partial)
             flags.allocated.scheme = BW_SCHEME_NONE;
             *partial = true;
         }
-        Bailiwick__V1__Explanation__FlagsEntry *entry = bw_arena_alloc(e->arena, sizeof *entry);
-        Bailiwick__V1__Explanation__ParticipantFlags *value = bw_arena_alloc(e->arena, sizeof *value);
-        if (entry == NULL || value == NULL)
+        if (!bw_api_explain_flags(e->inside[i]->id, flags.allocated.scheme, e->arena, e->out))
             return false;
-        bailiwick__v1__explanation__flags_entry__init(entry);
-        bailiwick__v1__explanation__participant_flags__init(value);
-        value->allocated = bw_scheme_name(flags.allocated.scheme);
-        entry->key = e->inside[i]->id;
-        entry->value = value;
-        e->out->flags[e->out->n_flags++] = entry;
     }
     return true;
 }
@@ -463,15 +398,15 @@ static bool fill_answer(struct explaining *e)
 {
     bool partial = false;
     e->out = bw_arena_alloc(e->arena, sizeof *e->out);
-    Bailiwick__V1__Explanation__Policy *policy = bw_arena_alloc(e->arena, sizeof *policy);
-    if (e->out == NULL || policy == NULL)
+    if (e->out == NULL)
         return false;
     bailiwick__v1__explanation__init(e->out);
-    bailiwick__v1__explanation__policy__init(policy);
-    policy->revision = e->revision;
-    policy->hash = bw_api_hash_text(e->explanation.constraints->hash, e->arena);
-    e->out->policy = policy;
-    if (policy->hash == NULL || !fill_refused(e) || !fill_rejected(e))
+    const struct bw_constraints *constraints = e->explanation.constraints;
+    const struct bw_decision_trace *trace = &e->explanation.trace;
+    if (!bw_api_explain_policy(e->revision, constraints->hash, e->arena, e->out) ||
+        !bw_api_explain_terms(constraints, e->arena, e->out) ||
+        !bw_api_explain_missing(bw_explain_missing(&e->explanation), e->arena, e->out) || !fill_refused(e) ||
+        !bw_api_explain_rejected(constraints, trace->reasons, trace->relay_count, e->arena, e->out))
         return false;
     if (anybody_inside(e) && (!fill_placed(e) || !fill_flags(e, &partial)))
         return false;
@@ -538,9 +473,23 @@ void bw_api_explain_placement(struct bw_api_call *call)
 {
     const Bailiwick__V1__ExplainPlacementRequest *request =
         (const Bailiwick__V1__ExplainPlacementRequest *)call->request;
+    bool meeting = request->subject_case == BAILIWICK__V1__EXPLAIN_PLACEMENT_REQUEST__SUBJECT_MEETING_ID;
+    if (request->slot != 0 && !meeting) {
+        bw_api_fail_field(call, "slot", "goes with meeting_id");
+        return;
+    }
     if (request->subject_case != BAILIWICK__V1__EXPLAIN_PLACEMENT_REQUEST__SUBJECT_REQUEST) {
-        bw_api_fail_later(call, "explaining a meeting or an admission is not supported yet; give a "
-                                "hypothetical `request`");
+        if (request->policy != NULL)
+            bw_api_fail_field(call, "policy",
+                              "goes with a hypothetical request; a decision has its own policy");
+        else if (request->subject_case == BAILIWICK__V1__EXPLAIN_PLACEMENT_REQUEST__SUBJECT_REFERENCE)
+            bw_api_explain_reference(call);
+        else if (meeting && request->slot != 0)
+            bw_api_explain_slot(call);
+        else if (meeting)
+            bw_api_explain_meeting(call);
+        else
+            bw_api_fail_field(call, "subject", "give one of meeting_id, request and reference");
         return;
     }
     if (request->request->mode != 0) {

@@ -4,12 +4,14 @@
 
 struct finding {
     bw_api_found *then;
+    void *outer; /* the handler's state, which is at its place again when `then` runs */
 };
 
 static void found(struct bw_api_call *call)
 {
     const struct finding *finding = call->state;
     struct bw_decision *decision = NULL;
+    call->state = finding->outer;
     if (call->order.error.code == BW_OK)
         call->order.error.code = bw_api_record_decode(call->order.decision_find.record, call->arena,
                                                       &decision, &call->order.error);
@@ -24,6 +26,7 @@ void bw_api_find_reference(struct bw_api_call *call, const char *reference, bw_a
         return;
     }
     finding->then = then;
+    finding->outer = call->state;
     call->state = finding;
     call->order.decision_find.reference = reference;
     bw_api_order(call, BW_DESK_DECISION_FIND, found);

@@ -1,5 +1,6 @@
 /* `policy explain` where the cell answers: the request file becomes a message, the answer reads as the
  * offline one does. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "bailiwick/v1/policy.pb-c.h"
@@ -185,8 +186,108 @@ static void as_offline(json_t *explanation)
     rename_term(score, "move_us", "moved_us");
 }
 
+static const char *text_at(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+/* 64-bit numbers travel as strings. */
+static uint64_t number_at(const json_t *object, const char *key)
+{
+    return strtoull(text_at(object, key), NULL, 10);
+}
+
+/* Which decision it is that is explained. */
+static void record_words(const json_t *explanation, struct bw_buf *out)
+{
+    const json_t *record = json_object_get(explanation, "record");
+    const json_t *policy = json_object_get(explanation, "policy");
+    if (record != NULL) {
+        bw_buf_append_str(out, "Decision ");
+        bw_text_harmless(out, text_at(record, "reference"));
+        bw_buf_append_str(out, " (");
+        bw_text_harmless(out, text_at(record, "kind"));
+        bw_buf_append_str(out, ") of ");
+        bw_time_print(number_at(record, "atUnixMs"), out);
+        bw_buf_append_str(out, "\nMeeting ");
+        bw_text_harmless(out, text_at(record, "meetingId"));
+        json_int_t slot = json_integer_value(json_object_get(record, "slot"));
+        if (slot != 0)
+            bw_buf_printf(out, ", slot %lld", (long long)slot);
+        bw_buf_printf(out, "\nFacts revision %llu", (unsigned long long)number_at(record, "factsRevision"));
+        json_int_t considered = json_integer_value(json_object_get(record, "relaysConsidered"));
+        if (considered != 0)
+            bw_buf_printf(out, "; %lld relays considered, %lld allowed", (long long)considered,
+                          (long long)json_integer_value(json_object_get(record, "relaysAllowed")));
+        if (text_at(record, "runnerUp")[0] != '\0') {
+            bw_buf_append_str(out, ", second best ");
+            bw_text_harmless(out, text_at(record, "runnerUp"));
+        }
+        bw_buf_append_str(out, "\n");
+    }
+    if (json_object_get(explanation, "basis") != NULL)
+        bw_buf_printf(out, "Policy revision %lld\n",
+                      (long long)json_integer_value(json_object_get(policy, "revision")));
+}
+
+/* What a list of rejected relays rests on. */
+static void basis_words(const json_t *explanation, struct bw_buf *out)
+{
+    const json_t *basis = json_object_get(explanation, "basis");
+    const char *rejected = text_at(basis, "rejected");
+    bw_buf_append_str(out, "\nRelays that are not allowed");
+    if (strcmp(rejected, "recorded") == 0) {
+        bw_buf_append_str(out, " (as recorded with the decision)");
+    } else if (strcmp(rejected, "none") == 0) {
+        bw_buf_append_str(out, ": that policy revision cannot be read any more");
+    } else if (strcmp(rejected, "recomputed") == 0) {
+        bw_buf_printf(out, " (computed now: policy revision %lld, facts revision %llu%s)",
+                      (long long)json_integer_value(json_object_get(basis, "policyRevision")),
+                      (unsigned long long)number_at(basis, "factsRevision"),
+                      json_is_true(json_object_get(basis, "sameFacts")) ? "" : ", which has changed since");
+    }
+    bw_buf_append_str(out, "\n");
+}
+
+static void terms_words(const json_t *explanation, struct bw_buf *out)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(explanation, "missingConnectors"), i, item)
+    {
+        bw_buf_append_str(out, "\nNobody is let in before this connector is in the meeting: ");
+        bw_text_harmless(out, json_string_value(item));
+        bw_buf_append_str(out, "\n");
+    }
+    json_array_foreach(json_object_get(explanation, "exceptions"), i, item)
+    {
+        bw_buf_append_str(out, "\nException ");
+        bw_text_harmless(out, text_at(item, "id"));
+        bw_buf_append_str(out, " lifts a deny until ");
+        bw_time_print(number_at(item, "expiresUnixMs"), out);
+        bw_buf_append_str(out, ": ");
+        bw_text_harmless(out, text_at(item, "reason"));
+        bw_buf_append_str(out, " (");
+        bw_text_harmless(out, text_at(item, "clause"));
+        bw_buf_append_str(out, ")\n");
+    }
+    const json_t *retention = json_object_get(explanation, "retention");
+    if (retention == NULL)
+        return;
+    const char *decisions = text_at(retention, "decisions");
+    bw_buf_append_str(out, "\nKept: quality ");
+    bw_text_harmless(out, text_at(retention, "quality"));
+    bw_buf_append_str(out, ", participants ");
+    bw_text_harmless(out, text_at(retention, "participants"));
+    bw_buf_append_str(out, ", decisions ");
+    bw_text_harmless(out, decisions[0] != '\0' ? decisions : "without end");
+    bw_buf_append_str(out, "\n");
+}
+
 static void words(const json_t *explanation, struct bw_buf *out)
 {
+    record_words(explanation, out);
     const char *decision = json_string_value(json_object_get(explanation, "decision"));
     const char *mode = json_string_value(json_object_get(explanation, "mode")), *key;
     bw_buf_append_str(out, decision != NULL && strcmp(decision, "placed") == 0 ? "Placed, mode "
@@ -216,7 +317,7 @@ static void words(const json_t *explanation, struct bw_buf *out)
         bw_buf_append_str(out, ": refused\n");
         bw_reasons_print(item, "      ", out);
     }
-    bw_buf_append_str(out, "\nRelays that are not allowed\n");
+    basis_words(explanation, out);
     json_array_foreach(json_object_get(explanation, "rejected"), i, item)
     {
         bw_buf_append_str(out, "  ");
@@ -224,6 +325,7 @@ static void words(const json_t *explanation, struct bw_buf *out)
         bw_buf_append_str(out, "\n");
         bw_reasons_print(item, "      ", out);
     }
+    terms_words(explanation, out);
     const json_t *nearest = json_object_get(explanation, "nearest");
     if (nearest == NULL)
         return;
@@ -289,6 +391,11 @@ static int fill_subject(struct bw_cli *cli, Bailiwick__V1__ExplainPlacementReque
             cli, BW_EXIT_USAGE,
             "what is to be explained? Give one of --request FILE, --meeting UUID, --reference REF; "
             "with --fleet FILE no server is needed");
+    if (bw_args_given(cli->args, "slot") && meeting == NULL)
+        return bw_cli_say(cli, BW_EXIT_USAGE, "--slot names a participant of a meeting: give --meeting too");
+    if (bw_args_given(cli->args, "file") && file == NULL)
+        return bw_cli_say(cli, BW_EXIT_USAGE,
+                          "--file goes with --request: what was decided was decided under its own policy");
     if (file != NULL) {
         request->subject_case = BAILIWICK__V1__EXPLAIN_PLACEMENT_REQUEST__SUBJECT_REQUEST;
         request->request = placement;
@@ -300,6 +407,7 @@ static int fill_subject(struct bw_cli *cli, Bailiwick__V1__ExplainPlacementReque
         request->meeting_id = meeting;
     else
         request->reference = reference;
+    request->slot = (uint32_t)bw_args_number(cli->args, "slot", 0);
     request->tenant = bw_cli_tenant(cli);
     return request->tenant != NULL ? BW_EXIT_OK : BW_EXIT_USAGE;
 }

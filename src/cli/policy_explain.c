@@ -202,9 +202,11 @@ static int policy_explain(struct bw_cli *cli)
 {
     if (!bw_args_given(cli->args, "fleet"))
         return bw_policy_explain_ask(cli);
-    if (bw_args_given(cli->args, "meeting") || bw_args_given(cli->args, "reference"))
-        return bw_cli_say(cli, BW_EXIT_USAGE,
-                          "--meeting and --reference ask the cell; leave --fleet out, or ask with --request");
+    if (bw_args_given(cli->args, "meeting") || bw_args_given(cli->args, "reference") ||
+        bw_args_given(cli->args, "slot"))
+        return bw_cli_say(
+            cli, BW_EXIT_USAGE,
+            "--meeting, --slot and --reference ask the cell; leave --fleet out, or ask with --request");
     struct question question = {.cli = cli};
     int result = explain_offline(&question);
     bw_snapshot_release(question.snapshot);
@@ -226,11 +228,18 @@ static const struct bw_option option_rows[] = {
      .type = BW_OPTION_FILE,
      .value = "FILE",
      .help = "with --fleet: the meeting's own policy"},
-    {.name = "meeting", .type = BW_OPTION_TEXT, .value = "UUID", .help = "explain this meeting"},
+    {.name = "meeting",
+     .type = BW_OPTION_TEXT,
+     .value = "UUID",
+     .help = "explain this live meeting; with --slot one participant"},
+    {.name = "slot",
+     .type = BW_OPTION_UINT,
+     .value = "N",
+     .help = "with --meeting: the decision that placed this participant, also after the meeting"},
     {.name = "reference",
      .type = BW_OPTION_TEXT,
      .value = "REF",
-     .help = "explain the decision an admission refers to"},
+     .help = "explain the decision of an admission, a move or a refusal"},
     {.name = "tenant",
      .type = BW_OPTION_TEXT,
      .value = "NAME",

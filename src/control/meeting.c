@@ -269,6 +269,7 @@ static struct bw_member *member_create(const struct bw_decision *join)
     member->entry = join->entry;
     member->slot = join->slot;
     member->relay = join->relay;
+    member->placed_seq = join->seq;
     member->kind = (enum bw_endpoint)join->participant_kind;
     member->role = join->role;
     member->joined_ms = join->at_ms;
@@ -342,6 +343,7 @@ static enum bw_code apply_move(struct bw_meeting *meeting, const struct bw_decis
         relay_enter(meeting, move->moves[i].to);
         relay_exit(meeting, move->moves[i].from);
         member->relay = move->moves[i].to;
+        member->placed_seq = move->seq;
     }
     return BW_OK;
 }

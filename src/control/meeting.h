@@ -22,6 +22,7 @@ enum { BW_COUNTRY_SIZE = 7 }; /* "FR-974" and its NUL */
 struct bw_member {
     struct bw_id entry;
     uint32_t slot, relay; /* relay number */
+    uint32_t placed_seq;  /* of the decision that put it on that relay */
     enum bw_endpoint kind;
     uint8_t role; /* enum bw_role of e2ee/grant.h */
     struct bw_flags flags;

@@ -77,6 +77,17 @@ enum bw_code bw_explain_request(const struct bw_policy_doc *tenant, const struct
     return BW_OK;
 }
 
+uint32_t bw_explain_missing(const struct bw_explanation *explanation)
+{
+    uint32_t missing = explanation->constraints->required_connectors;
+    for (size_t i = 0; i < explanation->request->participant_count; i++) {
+        const struct bw_participant *participant = &explanation->request->where[i];
+        if (participant->is_connector && participant->connector < BW_CONNECTOR_COUNT)
+            missing &= ~BW_CONNECTOR_BIT(participant->connector);
+    }
+    return missing;
+}
+
 void bw_explanation_finish(struct bw_explanation *explanation)
 {
     bw_constraints_release(explanation->constraints);

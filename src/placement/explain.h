@@ -35,6 +35,9 @@ bw_explain_request(const struct bw_policy_doc *tenant, const struct bw_policy_do
 /* Gives the constraints back. An all-zero explanation is allowed. */
 void bw_explanation_finish(struct bw_explanation *explanation);
 
+/* Of the connectors that every meeting must have, those nobody asked for: BW_CONNECTOR_BITs. */
+uint32_t bw_explain_missing(const struct bw_explanation *explanation);
+
 /* One JSON object and a newline. Score terms that only several relays or moves have (relays_us, moved_us) are
  * there when they are not zero. */
 BW_MUST_USE enum bw_code bw_explain_json(const struct bw_explanation *explanation, struct bw_buf *out,

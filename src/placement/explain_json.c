@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "placement/explain_internal.h"
+#include "policy/retention.h"
 
 const char *bw_explain_mode(const struct bw_explanation *explanation)
 {
@@ -146,6 +147,42 @@ static json_t *policy_json(const struct bw_explanation *e)
     return json_pack("{s:i, s:s}", "revision", (int)e->policy_revision, "hash", hash);
 }
 
+static json_t *retention_json(const struct bw_constraints *constraints)
+{
+    struct bw_retention kept = bw_constraints_retention(constraints);
+    char text[BW_RETENTION_TEXT_SIZE];
+    json_t *object = json_object();
+    json_object_set_new(object, "quality", json_string(bw_retention_text(kept.quality_ms, text)));
+    json_object_set_new(object, "participants", json_string(bw_retention_text(kept.participants_ms, text)));
+    if (kept.decisions_ms != BW_RETENTION_WITHOUT_END_MS)
+        json_object_set_new(object, "decisions", json_string(bw_retention_text(kept.decisions_ms, text)));
+    return object;
+}
+
+static json_t *exceptions_json(const struct bw_constraints *constraints)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < constraints->exception_count; i++) {
+        const struct bw_constraints_exception *exception = &constraints->exceptions[i];
+        json_array_append_new(
+            array, json_pack("{s:s, s:s, s:o, s:o}", "id", exception->id, "reason", exception->reason,
+                             "expiresUnixMs", json_sprintf("%llu", (unsigned long long)exception->expires_ms),
+                             "clause",
+                             json_sprintf("%s:%u:%u", exception->clause.file, exception->clause.line,
+                                          exception->clause.col)));
+    }
+    return array;
+}
+
+static json_t *missing_json(uint32_t missing)
+{
+    json_t *array = json_array();
+    for (unsigned kind = 0; kind < BW_CONNECTOR_COUNT; kind++)
+        if (missing & BW_CONNECTOR_BIT(kind))
+            json_array_append_new(array, json_string(bw_connector_name((enum bw_connector)kind)));
+    return array;
+}
+
 enum bw_code bw_explain_json(const struct bw_explanation *e, struct bw_buf *out, struct bw_error *err)
 {
     json_t *root = json_object();
@@ -163,6 +200,12 @@ enum bw_code bw_explain_json(const struct bw_explanation *e, struct bw_buf *out,
     json_object_set_new(root, "flags", flags_json(e));
     json_object_set_new(root, "score", score_json(&e->plan.score));
     json_object_set_new(root, "policy", policy_json(e));
+    json_object_set_new(root, "retention", retention_json(e->constraints));
+    if (e->constraints->exception_count > 0)
+        json_object_set_new(root, "exceptions", exceptions_json(e->constraints));
+    uint32_t missing = bw_explain_missing(e);
+    if (missing != 0)
+        json_object_set_new(root, "missingConnectors", missing_json(missing));
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
     json_decref(root);
     if (text == NULL)

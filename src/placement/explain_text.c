@@ -1,6 +1,8 @@
 #include <string.h>
+#include <time.h>
 
 #include "placement/explain_internal.h"
+#include "policy/retention.h"
 
 struct page {
     const struct bw_explanation *e;
@@ -156,6 +158,43 @@ static void nearest_words(struct page *page)
             reason_words(page, nearest->relay, (enum bw_reason)i);
 }
 
+/* What a meeting needs, what is lifted for it, and how long it is remembered. */
+static void terms_words(struct page *page)
+{
+    const struct bw_constraints *constraints = page->e->constraints;
+    uint32_t missing = bw_explain_missing(page->e);
+    for (unsigned kind = 0; kind < BW_CONNECTOR_COUNT; kind++) {
+        if (!(missing & BW_CONNECTOR_BIT(kind)))
+            continue;
+        bw_buf_printf(page->out, "Nobody is let in before a %s connector is in the meeting:\n",
+                      bw_connector_name((enum bw_connector)kind));
+        struct bw_clause clause;
+        if (bw_constraints_required_clause(constraints, (enum bw_connector)kind, &clause))
+            clause_words(page, &clause);
+    }
+    for (size_t i = 0; i < constraints->exception_count; i++) {
+        const struct bw_constraints_exception *exception = &constraints->exceptions[i];
+        time_t seconds = (time_t)(exception->expires_ms / 1000);
+        struct tm utc;
+        char until[32] = "?";
+        if (gmtime_r(&seconds, &utc) != NULL)
+            strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%SZ", &utc);
+        bw_buf_printf(page->out, "Exception %s lifts a deny until %s: ", exception->id, until);
+        for (const char *c = exception->reason; *c != '\0'; c++)
+            bw_buf_append_u8(page->out, (uint8_t)(*c >= ' ' && *c < 127 ? *c : '?'));
+        bw_buf_append_str(page->out, "\n");
+        clause_words(page, &exception->clause);
+    }
+    struct bw_retention kept = bw_constraints_retention(constraints);
+    char quality[BW_RETENTION_TEXT_SIZE], participants[BW_RETENTION_TEXT_SIZE],
+        decisions[BW_RETENTION_TEXT_SIZE];
+    bw_buf_printf(
+        page->out, "Kept: quality %s, participants %s, decisions %s\n",
+        bw_retention_text(kept.quality_ms, quality), bw_retention_text(kept.participants_ms, participants),
+        kept.decisions_ms == BW_RETENTION_WITHOUT_END_MS ? "without end"
+                                                         : bw_retention_text(kept.decisions_ms, decisions));
+}
+
 void bw_explain_text(const struct bw_explanation *explanation, const struct bw_source *sources,
                      size_t source_count, struct bw_buf *out)
 {
@@ -177,6 +216,7 @@ void bw_explain_text(const struct bw_explanation *explanation, const struct bw_s
     for (uint32_t r = 0; r < explanation->trace.relay_count; r++)
         relay_words(&page, r);
     bw_buf_append_str(out, "\n");
+    terms_words(&page);
     if (!plan->placed) {
         nearest_words(&page);
         return;

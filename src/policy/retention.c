@@ -1,5 +1,10 @@
 #include "policy/retention.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/check.h"
+
 static void take_shorter(uint64_t *into, const struct bw_yaml_number *number)
 {
     if (number->at.line != 0 && number->value < *into)
@@ -62,4 +67,21 @@ struct bw_retention bw_constraints_retention(const struct bw_constraints *constr
 {
     return (struct bw_retention){constraints->retention_quality_ms, constraints->retention_participants_ms,
                                  constraints->retention_decisions_ms};
+}
+
+const char *bw_retention_text(uint64_t ms, char text[BW_RETENTION_TEXT_SIZE])
+{
+    static const struct {
+        uint64_t ms;
+        const char *unit;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    text[0] = '\0';
+    for (size_t i = 0; ms != BW_RETENTION_WITHOUT_END_MS && i < BW_ARRAY_LEN(units); i++) {
+        /* Nothing at all is "0s". */
+        if (ms % units[i].ms != 0 || (ms == 0 && units[i].ms != 1000))
+            continue;
+        snprintf(text, BW_RETENTION_TEXT_SIZE, "%" PRIu64 "%s", ms / units[i].ms, units[i].unit);
+        break;
+    }
+    return text;
 }

@@ -22,6 +22,9 @@ struct bw_retention bw_policy_retention_of(const struct bw_policy_doc *tenant, c
                                            size_t user_level_count);
 /* The shortest that any level states, for what cannot be told apart by meeting. */
 struct bw_retention bw_policy_retention_shortest(const struct bw_policy_doc *tenant);
+enum { BW_RETENTION_TEXT_SIZE = 24 };
+/* "30d", as a policy would say it, into text, which is returned; "" for what never ends. */
+const char *bw_retention_text(uint64_t ms, char text[BW_RETENTION_TEXT_SIZE]);
 /* As a host's constraint set has it. */
 struct bw_retention bw_constraints_retention(const struct bw_constraints *constraints);
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -138,6 +139,29 @@ static void more_levels_never_keep_longer(void **state)
     }
 }
 
+static void durations_read_as_policies_write_them(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ms;
+        const char *text;
+    } rows[] = {{DAYS(30), "30d"},
+                {DAYS(1) / 2, "12h"},
+                {90000, "90s"},
+                {0, "0s"},
+                {1500, "1500ms"},
+                {UINT64_MAX - 1, NULL},
+                {BW_RETENTION_WITHOUT_END_MS, ""}};
+    for (size_t i = 0; i < BW_ARRAY_LEN(rows); i++) {
+        char text[BW_RETENTION_TEXT_SIZE];
+        const char *said = bw_retention_text(rows[i].ms, text);
+        if (rows[i].text != NULL)
+            assert_string_equal(said, rows[i].text);
+        else
+            assert_true(strlen(said) > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +169,7 @@ int main(void)
         cmocka_unit_test(what_nobody_states_has_a_default),
         cmocka_unit_test(a_compiled_set_says_the_same),
         cmocka_unit_test(more_levels_never_keep_longer),
+        cmocka_unit_test(durations_read_as_policies_write_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
