@@ -9,8 +9,12 @@
 void bw_hkdf256_extract(struct bw_view salt, struct bw_view ikm, uint8_t prk[BW_SHA256_SIZE])
 {
     struct bw_hmac256 hmac;
+    struct bw_sha256 running; /* buffers the end of ikm, which is a key */
     bw_hmac256_init(&hmac, salt);
-    bw_hmac256(&hmac, ikm, prk);
+    bw_hmac256_begin(&hmac, &running);
+    bw_sha256_update(&running, ikm.data, ikm.len);
+    bw_hmac256_end(&hmac, &running, prk);
+    bw_wipe(&running, sizeof running);
     bw_hmac256_finish(&hmac);
 }
 
@@ -49,8 +53,12 @@ void bw_hkdf256(struct bw_view salt, struct bw_view ikm, struct bw_view info, ui
 void bw_hkdf512_extract(struct bw_view salt, struct bw_view ikm, uint8_t prk[BW_SHA512_SIZE])
 {
     struct bw_hmac512 hmac;
+    struct bw_sha512 running; /* buffers the end of ikm, which is a key */
     bw_hmac512_init(&hmac, salt);
-    bw_hmac512(&hmac, ikm, prk);
+    bw_hmac512_begin(&hmac, &running);
+    bw_sha512_update(&running, ikm.data, ikm.len);
+    bw_hmac512_end(&hmac, &running, prk);
+    bw_wipe(&running, sizeof running);
     bw_hmac512_finish(&hmac);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/secret.h"
 #include "crypto/hash.h"
 
 struct bw_id id_of(uint8_t byte)
@@ -30,6 +31,7 @@ void stream_fill(void *context, void *out, size_t n)
         bw_sha256(bw_view_of(&counter, sizeof counter), block);
         size_t part = n - done < sizeof block ? n - done : sizeof block;
         memcpy(to + done, block, part);
+        bw_wipe(block, sizeof block);
         done += part;
     }
     stream->next = counter;
@@ -46,6 +48,7 @@ struct bw_scope_public fixture_scope(struct fixture *fixture, uint32_t day, stru
     assert_int_equal(bw_scope_make(fixture->provider, fixture->service, &fixture->tenant, everyone, day,
                                    random, random + 16, &made, wrapped, NULL),
                      BW_PROVIDER_OK);
+    bw_wipe(random, sizeof random);
     return made;
 }
 
