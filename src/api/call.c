@@ -105,8 +105,41 @@ static void audit(const struct bw_api_call *call, enum bw_code code)
            request, bw_code_name(code));
 }
 
+/* ---- an admission that reaches nobody ---- */
+
+struct unclaimed {
+    struct bw_api_task task;
+    struct bw_id meeting, entry;
+};
+
+static void unclaimed_at_owner(struct bw_api_task *task, struct bw_owner *owner)
+{
+    struct unclaimed *unclaimed = (struct unclaimed *)task;
+    bw_owner_unclaimed(owner, &unclaimed->meeting, &unclaimed->entry);
+    bw_free(unclaimed);
+}
+
+/* The call's caller does not hear of its admission. */
+static void tell_unclaimed(const struct bw_api_call *call)
+{
+    const struct bw_op *op = &call->op;
+    if ((op->kind != BW_OP_JOIN && op->kind != BW_OP_INVITE) || op->error.code != BW_OK ||
+        bw_id_is_zero(&op->admission.entry))
+        return;
+    struct unclaimed *unclaimed = bw_malloc(sizeof *unclaimed);
+    if (unclaimed == NULL)
+        return; /* it stays on the roster: nobody is removed for want of memory */
+    *unclaimed = (struct unclaimed){
+        .task.run = unclaimed_at_owner, .meeting = op->meeting, .entry = op->admission.entry};
+    const struct bw_api_ports *ports = bw_api_ports_of(call);
+    ports->run_at_owner(ports->context, &unclaimed->meeting, &unclaimed->task);
+}
+
 static void end(struct bw_api_call *call, enum bw_code code)
 {
+    if (code != BW_OK)
+        tell_unclaimed(call);
+
     audit(call, code);
     bw_secret_finish(&call->op.admission.hop_key);
     bw_grpc_call_release(call->grpc);
@@ -121,6 +154,8 @@ void bw_api_reply(struct bw_api_call *call, const ProtobufCMessage *message)
         bw_api_fail_memory(call);
         return;
     }
+    if (bw_grpc_call_cancelled(call->grpc))
+        tell_unclaimed(call);
     bw_grpc_reply(call->grpc, bw_buf_view(scratch));
     if (call->op.admission.hop_key.len > 0)
         bw_wipe(scratch->data, scratch->len);

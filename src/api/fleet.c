@@ -25,21 +25,21 @@ struct counting {
     struct carried *counts; /* by number */
 };
 
-static bool count_meeting(void *context, const struct bw_meeting *meeting)
+static bool count_meeting(void *context, const struct bw_meeting_head *head)
 {
     struct counting *counting = context;
-    for (size_t i = 0; !meeting->ended && i < meeting->relay_count; i++) {
-        if (meeting->relays[i].number > counting->most)
+    for (size_t i = 0; !head->ended && i < head->relay_count; i++) {
+        if (head->relays[i].number > counting->most)
             continue;
-        counting->counts[meeting->relays[i].number].meetings++;
-        counting->counts[meeting->relays[i].number].participants += meeting->relays[i].members;
+        counting->counts[head->relays[i].number].meetings++;
+        counting->counts[head->relays[i].number].participants += head->relays[i].members;
     }
     return true;
 }
 
 static void visit(struct bw_api_sweep *sweep, struct bw_owner *owner)
 {
-    bw_owner_each_meeting(owner, count_meeting, (struct counting *)sweep);
+    bw_owner_each_committed(owner, count_meeting, (struct counting *)sweep);
 }
 
 static void counted(struct bw_api_sweep *sweep)

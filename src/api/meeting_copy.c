@@ -2,23 +2,23 @@
 
 #include <string.h>
 
-void bw_api_copy_head(const struct bw_meeting *meeting, struct bw_api_meeting_copy *out)
+void bw_api_copy_head(const struct bw_meeting_head *head, struct bw_api_meeting_copy *out)
 {
     *out = (struct bw_api_meeting_copy){
-        .id = meeting->id,
-        .ended = meeting->ended,
-        .end_reason = meeting->end_reason,
-        .created_ms = meeting->created_ms,
-        .ended_ms = meeting->ended_ms,
-        .label = bw_meeting_label(meeting),
-        .mode_epoch = meeting->mode.epoch,
-        .meeting_epoch = meeting->meeting_epoch,
-        .participants = (uint32_t)meeting->slot_count,
-        .policy_revision = meeting->policy_revision,
-        .cap_per_relay = meeting->cap_per_relay,
-        .seq = meeting->seq,
+        .id = head->id,
+        .ended = head->ended,
+        .end_reason = head->end_reason,
+        .created_ms = head->created_ms,
+        .ended_ms = head->ended_ms,
+        .label = head->label,
+        .mode_epoch = head->mode_epoch,
+        .meeting_epoch = head->meeting_epoch,
+        .participants = head->participants,
+        .policy_revision = head->policy_revision,
+        .cap_per_relay = head->cap_per_relay,
+        .seq = head->seq,
     };
-    memcpy(out->policy_hash, meeting->policy_hash, sizeof out->policy_hash);
+    memcpy(out->policy_hash, head->policy_hash, sizeof out->policy_hash);
 }
 
 static const char *copied(const char *text, struct bw_arena *arena)
@@ -46,7 +46,8 @@ bool bw_api_copy_member(const struct bw_member *member, struct bw_arena *arena, 
 bool bw_api_copy_meeting(const struct bw_meeting *meeting, uint32_t after, size_t limit,
                          struct bw_arena *arena, struct bw_api_meeting_copy *out)
 {
-    bw_api_copy_head(meeting, out);
+    const struct bw_meeting_head head = bw_meeting_head_of(meeting);
+    bw_api_copy_head(&head, out);
     size_t first = 0, past = meeting->slot_count;
     while (first < past) { /* the first slot behind `after` */
         size_t middle = first + (past - first) / 2;

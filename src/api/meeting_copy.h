@@ -33,7 +33,7 @@ struct bw_api_meeting_copy {
 };
 
 /* Everything but the roster and the relays; threads: the owner's. */
-void bw_api_copy_head(const struct bw_meeting *meeting, struct bw_api_meeting_copy *out);
+void bw_api_copy_head(const struct bw_meeting_head *head, struct bw_api_meeting_copy *out);
 /* With relays, and with the roster behind slot `after`, at most `limit`. False when the arena is full. */
 bool bw_api_copy_meeting(const struct bw_meeting *meeting, uint32_t after, size_t limit,
                          struct bw_arena *arena, struct bw_api_meeting_copy *out);

@@ -92,27 +92,27 @@ struct listing {
     struct bw_api_meeting_copy *found;
 };
 
-static bool collect(void *context, const struct bw_meeting *meeting)
+static bool collect(void *context, const struct bw_meeting_head *head)
 {
     struct listing *listing = context;
-    if (!bw_id_equal(&meeting->tenant, &listing->call->tenant) || meeting->ended != listing->ended ||
-        (listing->has_before && bw_id_compare(&meeting->id, &listing->before) >= 0))
+    if (!bw_id_equal(&head->tenant, &listing->call->tenant) || head->ended != listing->ended ||
+        (listing->has_before && bw_id_compare(&head->id, &listing->before) >= 0))
         return true;
     size_t at = listing->count;
-    while (at > 0 && bw_id_compare(&listing->found[at - 1].id, &meeting->id) < 0)
+    while (at > 0 && bw_id_compare(&listing->found[at - 1].id, &head->id) < 0)
         at--;
     if (at > listing->limit)
         return true;
     if (listing->count <= listing->limit)
         listing->count++;
     memmove(&listing->found[at + 1], &listing->found[at], (listing->count - 1 - at) * sizeof *listing->found);
-    bw_api_copy_head(meeting, &listing->found[at]);
+    bw_api_copy_head(head, &listing->found[at]);
     return true;
 }
 
 static void visit(struct bw_api_sweep *sweep, struct bw_owner *owner)
 {
-    bw_owner_each_meeting(owner, collect, (struct listing *)sweep);
+    bw_owner_each_committed(owner, collect, (struct listing *)sweep);
 }
 
 static void listed(struct bw_api_sweep *sweep)

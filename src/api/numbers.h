@@ -90,6 +90,7 @@ X(CONNECTION_LOST);
 X(POLICY);
 X(MODE);
 X(MEETING_ENDED);
+X(UNCLAIMED);
 #undef X
 
 #define X(name) BW_SAME(BW_END_##name, END_REASON__END_REASON_##name)

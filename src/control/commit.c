@@ -58,6 +58,9 @@ void op_finish(struct bw_owner *owner, struct bw_op *op)
     }
     if (op->kind == BW_OP_READ && op->error.code == BW_OK)
         op->read(op, meeting);
+    if (live != NULL && op->error.code != BW_OK && (op->kind == BW_OP_JOIN || op->kind == BW_OP_INVITE) &&
+        !bw_id_is_zero(&op->admission.entry))
+        live_unclaimed(owner, live, &op->admission.entry);
     struct batch *batch = op->batch;
     op->batch = NULL;
     op->done(op); /* the op is gone now */
@@ -150,6 +153,30 @@ static void succeed(struct bw_owner *owner, struct batch *batch)
         live_make_ready(owner, live);
 }
 
+/* What others are told of a meeting until it has been read back: `head`, or what it is now when nothing was
+ * decided. Without memory it is not shown meanwhile. */
+static void live_keep_known(struct live *live, const struct bw_meeting_head *head)
+{
+    struct bw_meeting_head now;
+    if (live->known != NULL || (head == NULL && live->meeting == NULL))
+        return;
+    if (head == NULL) {
+        now = bw_meeting_head_of(live->meeting);
+        head = &now;
+    }
+    struct {
+        struct bw_meeting_head head;
+        struct bw_meeting_relay relays[];
+    } *known = bw_malloc(sizeof *known + head->relay_count * sizeof known->relays[0]);
+    if (known == NULL)
+        return;
+    known->head = *head;
+    known->head.relays = known->relays;
+    if (head->relay_count > 0)
+        memcpy(known->relays, head->relays, head->relay_count * sizeof known->relays[0]);
+    live->known = &known->head;
+}
+
 /* Operations whose rows did not commit are decided again on what is really there, or given up. */
 static void fail_or_retry(struct bw_owner *owner, struct batch *batch)
 {
@@ -172,6 +199,8 @@ static void fail_or_retry(struct bw_owner *owner, struct batch *batch)
             op->group = group; /* a refusal that is on record */
             op_finish(owner, op);
         } else if (batch->why.outcome == BW_ROW_FAILED || ++op->attempts >= ATTEMPTS_MAX) {
+            if (op->decision != NULL)
+                op->admission.entry = op->decision->entry; /* its row may have committed all the same */
             op->decision = NULL;
             op->error = batch->why.error;
             owner->counts.failed++;
@@ -191,6 +220,8 @@ static void fail_or_retry(struct bw_owner *owner, struct batch *batch)
         live->queue.first = retry.first;
         live->queue.count += retry.count;
     }
+    if (!creating)
+        live_keep_known(live, batch->before);
     bw_meeting_destroy(live->meeting);
     live->meeting = NULL;
     live->hops_distances = 0;
@@ -341,6 +372,8 @@ void bw_owner_loaded(struct bw_owner *owner, const struct bw_id *id, enum bw_cod
         return; /* still unread: the next request, or the tick, reads again */
     }
     live->unread = false;
+    bw_free(live->known);
+    live->known = NULL;
     bw_meeting_destroy(live->meeting);
     live->meeting = meeting;
     /* What was read back may be what they know already: only a jump ends a watch. */

@@ -98,6 +98,12 @@ static bool must_stay(const struct draft *draft, const struct bw_member *connect
     return people;
 }
 
+bool decide_leave_of(struct draft *draft, struct bw_op *op, const struct bw_member *member, uint8_t reason)
+{
+    bool connector = member->flags.connector;
+    return draft_leave(draft, op, member, reason) && (draft->unruled || after_leave(draft, connector));
+}
+
 bool decide_leave(struct draft *draft, struct bw_op *op)
 {
     const struct bw_meeting *meeting = draft->live->meeting;
@@ -121,9 +127,7 @@ bool decide_leave(struct draft *draft, struct bw_op *op)
                 bw_endpoint_name(member->kind));
         return true;
     }
-    if (draft_leave(draft, op, member, op->leave.reason != 0 ? op->leave.reason : BW_LEAVE_LEFT) &&
-        !draft->unruled)
-        after_leave(draft, connector);
+    (void)decide_leave_of(draft, op, member, op->leave.reason != 0 ? op->leave.reason : BW_LEAVE_LEFT);
     return true;
 }
 

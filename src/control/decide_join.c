@@ -72,10 +72,25 @@ static bool refuse(struct draft *draft, struct bw_op *op, const struct obstacle 
     return true;
 }
 
+/* The relay that onPolicyChange: keep leaves in the meeting though the policy of now forbids it; NULL: none.
+ */
+static const char *kept_relay(const struct draft *draft)
+{
+    const struct bw_constraints *constraints = draft->live->constraints;
+    const struct bw_meeting *meeting = draft->live->meeting;
+    for (size_t i = 0; constraints->on_policy_change == BW_CHANGE_KEEP && i < meeting->relay_count; i++) {
+        size_t index = bw_facts_find_number(constraints->facts, meeting->relays[i].number);
+        if (index != SIZE_MAX && !bw_bitset_test(&constraints->eligible, index))
+            return constraints->facts->relays[index].name;
+    }
+    return NULL;
+}
+
 static bool refuse_no_relay(struct draft *draft, struct bw_op *op, const struct bw_join *join,
                             const struct bw_decision_trace *trace)
 {
     const struct bw_facts *facts = draft->owner->view->snapshot->facts;
+    const char *kept = kept_relay(draft);
     const uint32_t personal =
         BW_REASON_BIT(BW_REASON_ENTRY_COUNTRY) | BW_REASON_BIT(BW_REASON_CONNECTOR_FORBIDDEN);
     if (join->refused & BW_REASON_BIT(BW_REASON_ENTRY_COUNTRY))
@@ -86,6 +101,12 @@ static bool refuse_no_relay(struct draft *draft, struct bw_op *op, const struct 
         bw_fail(&op->error, BW_FAILED_PRECONDITION, "CONNECTOR_FORBIDDEN",
                 "the policy does not allow connectors of kind %s; its connectors.allow would have to list it",
                 bw_endpoint_name(op->join.kind));
+    else if (kept != NULL)
+        bw_fail(&op->error, BW_FAILED_PRECONDITION, "NO_COMPLIANT_RELAY",
+                "the meeting is kept on relay %s, which the policy in force forbids (onPolicyChange: keep), "
+                "and no "
+                "other relay takes all who are there: nobody can be linked to them until they have left",
+                kept);
     else if (trace->nearest.relay != BW_NO_RELAY)
         bw_fail(&op->error, BW_FAILED_PRECONDITION, "NO_COMPLIANT_RELAY",
                 "no relay of %zu satisfies the policy for this participant; nearest is %s, where %s",
@@ -476,12 +497,17 @@ bool decide_join(struct draft *draft, struct bw_op *op)
         .current = BW_NO_RELAY,
     };
     struct bw_join join;
+    bool moved_kept = false;
     for (;;) {
         if (place_request(draft, &request, NULL, &op->error) != BW_OK ||
             bw_place_join(&request, &joiner, arena, &join, NULL, &op->error) != BW_OK)
             return true;
-        if (!join.placed)
-            break;
+        if (!join.placed) {
+            if (moved_kept || !decide_move_kept(draft))
+                break;
+            moved_kept = true;
+            continue;
+        }
         uint32_t number = owner->view->snapshot->facts->relays[join.relay].number;
         ask_escrow(owner, number);
         /* Another worker may have taken the last slot since the book was read: look again. */
@@ -492,6 +518,8 @@ bool decide_join(struct draft *draft, struct bw_op *op)
             bw_book_give(owner->config.book, number);
         return settled;
     }
+    if (draft->broken)
+        return true;
     /* Only a refusal has to say what was wrong with each relay. */
     struct bw_decision_trace trace;
     if (bw_place_join(&request, &joiner, arena, &join, &trace, &op->error) != BW_OK)

@@ -55,7 +55,11 @@ struct affected {
     size_t count;
 };
 
-static bool find_affected(struct draft *draft, struct affected *affected)
+/* Whom a look is for: all who cannot stay as they are; or, where the policy keeps those inside, who stands in
+ * the way of somebody new, whose media would go through a place that is forbidden now. */
+enum look { WHO_CANNOT_STAY, FORBIDDEN_PLACES };
+
+static bool find_affected(struct draft *draft, enum look look, struct affected *affected)
 {
     const struct bw_meeting *meeting = draft->live->meeting;
     const struct bw_snapshot *snapshot = draft->owner->view->snapshot;
@@ -82,9 +86,9 @@ static bool find_affected(struct draft *draft, struct affected *affected)
             .current = current == SIZE_MAX ? BW_NO_RELAY : (uint32_t)current,
         };
         enum verdict verdict = judge(draft, member->relay);
-        if (verdict != GONE && (!mesh_ok || !may_enter(draft, &participant)))
+        if (verdict != GONE && (!mesh_ok || (look == WHO_CANNOT_STAY && !may_enter(draft, &participant))))
             verdict = ILLEGAL;
-        if (verdict == STAYS || (verdict == ILLEGAL && keep))
+        if (look == FORBIDDEN_PLACES ? verdict != ILLEGAL : verdict == STAYS || (verdict == ILLEGAL && keep))
             continue;
         size_t at = affected->count++;
         affected->leaving[i] = 1;
@@ -228,34 +232,68 @@ static bool recheck_mode(struct draft *draft)
     return draft_mode_step(draft, NULL, &step, 0);
 }
 
+static bool plan_for(struct draft *draft, const struct affected *affected, struct bw_plan *plan)
+{
+    struct bw_place_request request;
+    struct bw_decision_trace trace;
+    struct bw_error err;
+    return place_request(draft, &request, affected->leaving, &err) == BW_OK &&
+           bw_place_plan(&request, affected->participants, affected->count, draft->batch->arena, plan, &trace,
+                         &err) == BW_OK;
+}
+
+bool decide_move_kept(struct draft *draft)
+{
+    const struct bw_meeting *meeting = draft->live->meeting;
+    struct affected affected = {0};
+    struct bw_plan plan;
+    if (draft->live->constraints->on_policy_change != BW_CHANGE_KEEP || meeting->slot_count == 0 ||
+        !find_affected(draft, FORBIDDEN_PLACES, &affected) || affected.count == 0 ||
+        !plan_for(draft, &affected, &plan))
+        return false;
+    for (size_t i = 0; i < affected.count; i++) {
+        if (plan.assignments[i] == BW_NO_RELAY)
+            return false;
+    }
+    bool *moved = bw_arena_zalloc(draft->batch->arena, affected.count, sizeof *moved);
+    return moved != NULL && move_placed(draft, &affected, &plan, moved) && moved[0];
+}
+
+/* Those who could stay, but had better not, found no other place: they are looked at again. */
+static bool waits_for_a_place(const struct affected *affected, const bool *moved)
+{
+    for (size_t i = 0; i < affected->count; i++) {
+        if (!moved[i] && affected->verdicts[i] == SHOULD_MOVE)
+            return true;
+    }
+    return false;
+}
+
 void decide_recheck(struct draft *draft)
 {
     struct bw_owner *owner = draft->owner;
     struct live *live = draft->live;
     uint64_t now = owner->config.ports.mono_ms(owner->config.ports.context);
+    live->look_again_ms = 0;
     if (live->meeting->slot_count == 0) {
         recheck_mode(draft);
         return;
     }
     struct affected affected = {0};
-    if (!find_affected(draft, &affected)) {
+    if (!find_affected(draft, WHO_CANNOT_STAY, &affected)) {
         live->recheck_at_tick = true; /* nothing was decided yet: the meeting goes on as it is */
         return;
     }
     if (affected.count > 0) {
-        struct bw_place_request request;
         struct bw_plan plan;
-        struct bw_decision_trace trace;
-        struct bw_error err;
-        struct bw_arena *arena = draft->batch->arena;
-        bool *moved = bw_arena_zalloc(arena, affected.count, sizeof *moved);
-        if (moved == NULL || place_request(draft, &request, affected.leaving, &err) != BW_OK ||
-            bw_place_plan(&request, affected.participants, affected.count, arena, &plan, &trace, &err) !=
-                BW_OK ||
+        bool *moved = bw_arena_zalloc(draft->batch->arena, affected.count, sizeof *moved);
+        if (moved == NULL || !plan_for(draft, &affected, &plan) ||
             !move_placed(draft, &affected, &plan, moved)) {
             live->recheck_at_tick = true;
             return;
         }
+        if (waits_for_a_place(&affected, moved))
+            live->look_again_ms = now + owner->look_again_every_ms;
         bool starved = awaits_escrow(draft, &affected, moved);
         if (starved)
             owner->starved = true;

@@ -240,6 +240,19 @@ static size_t effects_most(const struct bw_meeting *meeting, const struct bw_dec
     return slots + (placed ? 2 * before : after * after + before * before);
 }
 
+static const struct bw_meeting_head *head_copy(const struct bw_meeting *meeting, struct bw_arena *arena)
+{
+    struct bw_meeting_head *head = bw_arena_alloc(arena, sizeof *head);
+    struct bw_meeting_relay *relays = bw_arena_alloc(arena, (meeting->relay_count + 1) * sizeof *relays);
+    if (head == NULL || relays == NULL)
+        return NULL;
+    *head = bw_meeting_head_of(meeting);
+    if (meeting->relay_count > 0)
+        memcpy(relays, meeting->relays, meeting->relay_count * sizeof *relays);
+    head->relays = relays;
+    return head;
+}
+
 bool draft_add(struct draft *draft, struct bw_decision *decision, struct bw_op *op)
 {
     struct change *change = change_of(decision);
@@ -253,6 +266,8 @@ bool draft_add(struct draft *draft, struct bw_decision *decision, struct bw_op *
         struct bw_meeting *meeting = live->meeting;
         size_t relays_before = meeting->relay_count;
         const uint32_t *before = relay_numbers(meeting, arena);
+        if (draft->batch->first == NULL && (draft->batch->before = head_copy(meeting, arena)) == NULL)
+            return broken(draft);
         bool all_slots = decision->mode != meeting->mode.mode ||
                          decision->mode_epoch != meeting->mode.epoch ||
                          decision->meeting_epoch != meeting->meeting_epoch;

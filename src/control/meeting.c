@@ -457,3 +457,26 @@ enum bw_mode bw_meeting_label(const struct bw_meeting *meeting)
 {
     return bw_flags_label(&meeting->mode, &meeting->counts);
 }
+
+struct bw_meeting_head bw_meeting_head_of(const struct bw_meeting *meeting)
+{
+    struct bw_meeting_head head = {
+        .id = meeting->id,
+        .tenant = meeting->tenant,
+        .ended = meeting->ended,
+        .end_reason = meeting->end_reason,
+        .created_ms = meeting->created_ms,
+        .ended_ms = meeting->ended_ms,
+        .label = bw_meeting_label(meeting),
+        .mode_epoch = meeting->mode.epoch,
+        .meeting_epoch = meeting->meeting_epoch,
+        .participants = (uint32_t)meeting->slot_count,
+        .policy_revision = meeting->policy_revision,
+        .cap_per_relay = meeting->cap_per_relay,
+        .seq = meeting->seq,
+        .relays = meeting->relays,
+        .relay_count = meeting->relay_count,
+    };
+    memcpy(head.policy_hash, meeting->policy_hash, sizeof head.policy_hash);
+    return head;
+}

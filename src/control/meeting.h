@@ -78,6 +78,22 @@ struct bw_meeting {
     UT_hash_handle hh; /* by id, for the owner */
 };
 
+/* A meeting without its roster. */
+struct bw_meeting_head {
+    struct bw_id id, tenant;
+    bool ended;
+    uint8_t end_reason;
+    uint64_t created_ms, ended_ms;
+    enum bw_mode label; /* what may be shown to people */
+    uint32_t mode_epoch, meeting_epoch, participants, policy_revision, cap_per_relay, seq;
+    uint8_t policy_hash[32];
+    const struct bw_meeting_relay *relays; /* ascending by number */
+    size_t relay_count;
+};
+
+/* As it is now; the relays are the meeting's own, and change with it. */
+struct bw_meeting_head bw_meeting_head_of(const struct bw_meeting *meeting);
+
 /* From its CREATED decision (seq 1). NULL when memory is out. */
 struct bw_meeting *bw_meeting_create(const struct bw_decision *create);
 /* NULL is allowed. */

@@ -81,6 +81,8 @@ static void live_destroy(struct live *live)
     bw_meeting_destroy(live->meeting);
     bw_constraints_release(live->constraints);
     bw_arena_destroy(live->override_arena);
+    bw_free(live->known);
+    bw_free(live->unclaimed);
     bw_free(live);
 }
 
@@ -277,6 +279,7 @@ static bool answered_before(struct bw_owner *owner, struct live *live, struct bw
                     "the participant that this request admitted has left since; join with a new request id");
             return true;
         }
+        live_claimed(live, &member->entry);
         admission_fill(owner, op, live->meeting, member);
     }
     return true;
@@ -285,11 +288,13 @@ static bool answered_before(struct bw_owner *owner, struct live *live, struct bw
 static void renew(struct bw_owner *owner, struct live *live, struct bw_op *op)
 {
     const struct bw_member *member = bw_meeting_member(live->meeting, &op->leave.entry);
-    if (member == NULL)
+    if (member == NULL) {
         bw_fail(&op->error, BW_NOT_FOUND, "NO_ROSTER_ENTRY",
                 "that roster entry is not in this meeting; it may have left or been removed");
-    else
-        admission_fill(owner, op, live->meeting, member);
+        return;
+    }
+    live_claimed(live, &member->entry);
+    admission_fill(owner, op, live->meeting, member);
 }
 
 /* One operation on the state as decided so far. False: it waits. */
@@ -340,8 +345,10 @@ static bool decide(struct draft *draft, struct bw_op *op)
     case BW_OP_END:
         return decide_end(draft, op, BW_END_REQUESTED);
     case BW_OP_MODE:
+        live_claimed(live, &op->mode_change.entry);
         return decide_mode(draft, op);
     case BW_OP_OBSERVE:
+        live_claimed(live, &op->observe.entry);
         return decide_observe(draft, op);
     default:
         return true;
@@ -424,6 +431,11 @@ static void pump(struct bw_owner *owner, struct live *live)
             decide_recheck(&draft);
         else
             live->recheck_at_tick = true; /* nobody is let in meanwhile; those inside keep what they have */
+    }
+    if (live->meeting != NULL && !live->meeting->ended && live_release_due(owner, live)) {
+        struct bw_error err;
+        draft.unruled = live_constraints(owner, live, draft.now_ms, &err) != BW_OK;
+        decide_release(&draft);
     }
     struct bw_op *op;
     size_t taken = 0;

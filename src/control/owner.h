@@ -117,6 +117,10 @@ void bw_owner_close(struct bw_owner *owner);
 void bw_owner_destroy(struct bw_owner *owner);
 
 void bw_owner_submit(struct bw_owner *owner, struct bw_op *op);
+/* The answer to a JOIN or INVITE that ended well did not reach its caller. Unless the request comes again, or
+ * somebody speaks for the entry (renews its grant, reports for it, consents), it is made to leave (UNCLAIMED)
+ * 60 s after its grant would have ended. Answers that are errors need not be reported. */
+void bw_owner_unclaimed(struct bw_owner *owner, const struct bw_id *meeting, const struct bw_id *entry);
 
 /* ---- answers of ports ---- */
 void bw_owner_turn(struct bw_owner *owner);
@@ -145,10 +149,15 @@ void bw_owner_restored(struct bw_owner *owner);
 
 /* ---- reading ---- */
 typedef bool bw_owner_each(void *context, const struct bw_meeting *meeting);
-/* Every meeting, ended ones too, in no order; false stops. */
+/* Every meeting with all that has been decided, whether or not that is durable yet, ended ones too, in no
+ * order; false stops. For recovery, before anything is submitted. */
 void bw_owner_each_meeting(struct bw_owner *owner, bw_owner_each *each, void *context);
-/* A meeting as decided so far; borrowed until the next turn. NULL when there is none of that id, or when it is
- * being read back from its rows: *loading says which. */
+typedef bool bw_owner_each_head(void *context, const struct bw_meeting_head *head);
+/* The same as far as it has been committed: what answers to others rest on. Meetings whose creation has not
+ * been are left out. */
+void bw_owner_each_committed(struct bw_owner *owner, bw_owner_each_head *each, void *context);
+/* A meeting as decided so far; borrowed until the next turn. NULL when there is none of that id, or when it
+ * is being read back from its rows: *loading says which. */
 const struct bw_meeting *bw_owner_meeting(const struct bw_owner *owner, const struct bw_id *id,
                                           bool *loading);
 /* Everything a live meeting needs at its relays, as upserts. */

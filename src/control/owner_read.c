@@ -47,6 +47,24 @@ void bw_owner_each_meeting(struct bw_owner *owner, bw_owner_each *each, void *co
     }
 }
 
+void bw_owner_each_committed(struct bw_owner *owner, bw_owner_each_head *each, void *context)
+{
+    struct live *live, *next;
+    HASH_ITER(hh, owner->lives, live, next)
+    {
+        const struct bw_meeting_head *head = live->known;
+        struct bw_meeting_head now;
+        if (live->batch != NULL && live->batch->first != NULL) {
+            head = live->batch->before;
+        } else if (live->meeting != NULL) {
+            now = bw_meeting_head_of(live->meeting);
+            head = &now;
+        }
+        if (head != NULL && !each(context, head))
+            return;
+    }
+}
+
 void bw_owner_meeting_effects(const struct bw_meeting *meeting,
                               void (*each)(void *context, const struct bw_effect *effect), void *context)
 {

@@ -35,6 +35,7 @@ struct live {
     bool recheck_at_tick;      /* it was checked, and that is to be done again in a while */
     uint64_t drain_until_ms;   /* mono; when who may not stay is removed; 0: not pending */
     uint64_t starved_until_ms; /* mono; some wait for slots that were asked for until then; 0: nobody */
+    uint64_t look_again_ms;    /* mono; some would move if there were a place; 0: nobody */
     uint64_t empty_since_ms;   /* mono; 0: somebody is in */
 
     struct bw_constraints *constraints;
@@ -59,6 +60,13 @@ struct live {
     } hops[BW_MEETING_RELAYS_MAX];
     size_t hops_count;
 
+    /* As it was known to be committed, while it is read back; NULL: not known. */
+    struct bw_meeting_head *known;
+
+    /* Admissions that nobody has heard of (unclaimed.c), by the time they were made. */
+    struct unclaimed *unclaimed;
+    size_t unclaimed_count, unclaimed_cap;
+
     struct bw_watch *watches;
     uint32_t told_seq; /* of the newest decision that they know */
     UT_hash_handle hh; /* by id */
@@ -82,6 +90,7 @@ struct batch {
     struct live *live;
     struct bw_arena *arena;
     struct change *first, **end;
+    const struct bw_meeting_head *before; /* as it is committed; NULL: the meeting is created here */
     size_t rows_open;
     struct op_queue ops; /* decided here, to be answered when all rows are done */
     size_t references;   /* 1 until answered, and one per op that waits for its grant */
@@ -110,6 +119,7 @@ struct bw_owner {
     bool woken;
     bool closed;
     bool starved; /* some meeting waits for escrow to move people */
+    uint64_t look_again_every_ms;
 
     bool has_key;
     uint8_t key_id[BW_GRANT_KEY_ID_SIZE];
@@ -148,6 +158,14 @@ bool draft_leave(struct draft *draft, struct bw_op *op, const struct bw_member *
 struct bw_mode_policy mode_policy_of(const struct bw_constraints *constraints);
 enum bw_suite suite_of(const struct bw_constraints *constraints);
 
+/* unclaimed.c */
+/* Nobody has heard of this admission; somebody speaks for it after all. */
+void live_unclaimed(struct bw_owner *owner, struct live *live, const struct bw_id *entry);
+void live_claimed(struct live *live, const struct bw_id *entry);
+/* Whether some are to be released now, and doing so. */
+bool live_release_due(const struct bw_owner *owner, const struct live *live);
+void decide_release(struct draft *draft);
+
 /* constraints.c */
 /* policy in force for the meeting; compiles when anything it rests on has changed */
 enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_t now_ms,
@@ -164,10 +182,16 @@ struct bw_policy_set *owner_policy(const struct bw_owner *owner, const struct bw
 bool decide_create(struct draft *draft, struct bw_op *op);
 bool decide_join(struct draft *draft, struct bw_op *op);
 bool decide_leave(struct draft *draft, struct bw_op *op);
+/* Somebody leaves, and the mode with them. False: draft is broken. */
+bool decide_leave_of(struct draft *draft, struct bw_op *op, const struct bw_member *member, uint8_t reason);
 bool decide_end(struct draft *draft, struct bw_op *op, uint8_t reason);
 bool decide_mode(struct draft *draft, struct bw_op *op);
 bool decide_observe(struct draft *draft, struct bw_op *op);
 void decide_recheck(struct draft *draft);
+/* onPolicyChange: keep leaves people where the policy of now lets nobody be. Somebody new would have to be
+ * linked to them, which is as forbidden: so they move first, all of them. False: nobody moved, since nobody
+ * is in the way or there is no place for all. */
+bool decide_move_kept(struct draft *draft);
 /* Region index of somebody there; BW_NO_REGION. */
 uint32_t member_region(const struct bw_snapshot *snapshot, const char *country, const char *region);
 /* What placement is asked with now. leaving[i] (may be NULL): slot i of the meeting is about to move. */

@@ -6,6 +6,10 @@
 #include "base/alloc.h"
 #include "control/owner_state.h"
 
+/* Meetings with people on a draining relay who found no other place are looked at again so often, and so many
+ * of them in a tick, which comes once a second. */
+enum { LOOK_AGAIN_MS = 5000, LOOKS_A_TICK = 50 };
+
 static void retry_waiting(struct bw_owner *owner)
 {
     struct op_queue again = owner->waiting;
@@ -178,6 +182,7 @@ void bw_owner_tick(struct bw_owner *owner)
 {
     uint64_t now = owner_mono(owner), wall = owner->config.ports.wall_ms(owner->config.ports.context);
     retry_waiting(owner);
+    size_t stuck = 0, looks = 0;
     struct live *live, *next;
     HASH_ITER(hh, owner->lives, live, next)
     {
@@ -202,7 +207,14 @@ void bw_owner_tick(struct bw_owner *owner)
         if (live->recheck_at_tick || (live->constraints != NULL && wall >= live->constraints->valid_until_ms))
             live->recheck = true;
         live->recheck_at_tick = false;
-        if (live->recheck || live->queue.first != NULL)
+        if (live->look_again_ms != 0) {
+            stuck++;
+            if (now >= live->look_again_ms && looks < LOOKS_A_TICK) {
+                looks++;
+                live->recheck = true;
+            }
+        }
+        if (live->recheck || live->queue.first != NULL || live_release_due(owner, live))
             live_make_ready(owner, live);
         if (now - live->burst_start_ms >= owner->config.burst_window_ms) {
             live->burst_start_ms = now;
@@ -210,4 +222,7 @@ void bw_owner_tick(struct bw_owner *owner)
         }
         end_if_over(owner, live, now, wall);
     }
+    /* Each has its turn, however many there are. */
+    uint64_t round_ms = (stuck + LOOKS_A_TICK - 1) / LOOKS_A_TICK * 1000;
+    owner->look_again_every_ms = round_ms > LOOK_AGAIN_MS ? round_ms : LOOK_AGAIN_MS;
 }

@@ -44,6 +44,7 @@ enum bw_leave_reason {
     BW_LEAVE_POLICY = 4,
     BW_LEAVE_MODE = 5,
     BW_LEAVE_MEETING_ENDED = 6,
+    BW_LEAVE_UNCLAIMED = 7,
 };
 
 enum bw_end_reason {
