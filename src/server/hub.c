@@ -120,6 +120,7 @@ void bw_hub_turn(struct bw_hub *hub)
     if (hub->now_ms >= hub->compact_at_ms) {
         hub->compact_at_ms = hub->now_ms + COMPACT_MS;
         hub_compact(hub);
+        hub_return_escrow(hub);
     }
     measure(hub);
 }

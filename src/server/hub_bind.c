@@ -86,6 +86,7 @@ static const struct bw_hub_queries queries = {
     .relays_read = bw_store_relays_read,
     .escrow_read = bw_store_escrow_read,
     .escrow_take = bw_store_escrow_take,
+    .escrow_give = bw_store_escrow_give,
 };
 
 enum bw_code bw_hub_create_bound(struct bw_daemon *daemon, struct bw_hub **out, struct bw_error *err)

@@ -36,6 +36,9 @@ struct bw_hub_queries {
     enum bw_code (*escrow_take)(struct bw_store_db *db, const struct bw_store_replica_key *self,
                                 const uint32_t *relays, const uint32_t *want, size_t n, uint32_t *granted,
                                 struct bw_error *err);
+    enum bw_code (*escrow_give)(struct bw_store_db *db, const struct bw_store_replica_key *self,
+                                const uint32_t *relays, const uint32_t *slots, size_t n,
+                                struct bw_error *err);
 };
 
 struct bw_hub_ports {

@@ -78,6 +78,7 @@ enum bw_code hub_take_relay(struct bw_hub *hub, const struct bw_store_relay *row
     memcpy(relay->name, row->name, sizeof relay->name);
     bool was_draining = relay->state == BW_STORE_RELAY_DRAINING;
     relay->state = row->state;
+    relay->frugal_until_ms = 0; /* what it was for is over */
     relay->drain_deadline_ms = row->drain_deadline_ms;
     if (relay->session != NULL) {
         if (relay->state == BW_STORE_RELAY_DRAINING)
@@ -230,109 +231,6 @@ void bw_hub_relays_changed(struct bw_hub *hub, struct bw_mailbox *back, struct b
     relays->back = back;
     relays->then = then;
     hub->ports.ask(hub->ports.context, &relays->job);
-}
-
-/* ---- escrow ---- */
-
-struct escrow_job {
-    struct bw_desk_job job;
-    struct bw_hub *hub;
-    uint32_t relay, want, granted;
-    bool in_doubt;
-    uint32_t held; /* in doubt: what the database says we hold */
-    struct bw_error error;
-};
-
-static bool on_escrow(void *context, const struct bw_store_escrow *row)
-{
-    struct escrow_job *escrow = context;
-    const struct bw_store_replica_key *self = &escrow->hub->config.replica;
-    if (row->relay == escrow->relay && row->holder.epoch == self->epoch &&
-        bw_id_equal(&row->holder.id, &self->id))
-        escrow->held = row->slots;
-    return true;
-}
-
-static void escrow_run(struct bw_desk_job *job, struct bw_store_db *db)
-{
-    struct escrow_job *escrow = (struct escrow_job *)job;
-    if (escrow->in_doubt) {
-        escrow->error.code = escrow->hub->ports.queries->escrow_read(db, on_escrow, escrow, &escrow->error);
-        if (escrow->error.code != BW_OK)
-            return;
-    }
-    escrow->error.code = escrow->hub->ports.queries->escrow_take(
-        db, &escrow->hub->config.replica, &escrow->relay, &escrow->want, 1, &escrow->granted, &escrow->error);
-}
-
-static void escrow_done(struct bw_mail *mail)
-{
-    struct escrow_job *escrow = (struct escrow_job *)mail;
-    struct bw_hub *hub = escrow->hub;
-    hub_now(hub);
-    struct hub_relay *relay = hub_find(hub, escrow->relay);
-    if (relay == NULL) {
-        bw_free(escrow);
-        return;
-    }
-    relay->escrow_asked = false;
-    relay->escrow_in_doubt = escrow->error.code != BW_OK;
-    if (escrow->error.code != BW_OK) {
-        bw_log(BW_LOG_WARN, "escrow_not_granted", "relay=%u reason=\"%s\"", escrow->relay,
-               escrow->error.show);
-    } else {
-        uint32_t lost = escrow->held > relay->granted ? escrow->held - relay->granted : 0;
-        bw_book_add(hub->config.book, escrow->relay, escrow->granted + lost);
-        relay->granted += escrow->granted + lost;
-    }
-    hub->ports.escrow_changed(hub->ports.context);
-    bw_free(escrow);
-}
-
-void hub_order_escrow(struct bw_hub *hub, struct hub_relay *relay)
-{
-    uint32_t block = hub->config.escrow_block;
-    if (hub->stopped || relay->escrow_asked || relay->gone || relay->state != BW_STORE_RELAY_ENROLLED ||
-        bw_book_room(hub->config.book, relay->number) >= block / 2 + 1)
-        return;
-    struct escrow_job *escrow = bw_calloc(1, sizeof *escrow);
-    if (escrow == NULL)
-        return;
-    escrow->job.run = escrow_run;
-    escrow->job.mail.deliver = escrow_done;
-    escrow->job.back = hub->mailbox;
-    escrow->hub = hub;
-    escrow->relay = relay->number;
-    escrow->want = block;
-    escrow->in_doubt = relay->escrow_in_doubt;
-    relay->escrow_asked = true;
-    hub->ports.ask(hub->ports.context, &escrow->job);
-}
-
-struct low_mail {
-    struct bw_mail mail;
-    struct bw_hub *hub;
-    uint32_t relay;
-};
-
-static void escrow_low(struct bw_mail *mail)
-{
-    struct low_mail *low = (struct low_mail *)mail;
-    struct hub_relay *relay = hub_find(low->hub, low->relay);
-    if (relay != NULL)
-        hub_order_escrow(low->hub, relay);
-    bw_free(low);
-}
-
-void bw_hub_escrow_low(struct bw_hub *hub, uint32_t relay)
-{
-    struct low_mail *low = bw_calloc(1, sizeof *low);
-    if (low == NULL)
-        return; /* asked again with the next join */
-    low->mail.deliver = escrow_low;
-    low->hub = hub;
-    low->relay = relay;
-    bw_mailbox_post(hub->mailbox, &low->mail);
 }
 
 /* ---- the view ---- */

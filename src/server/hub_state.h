@@ -53,6 +53,11 @@ struct hub_relay {
     struct bw_relay_load load;
     bool escrow_asked;
     bool escrow_in_doubt; /* the last answer was lost: slots may have been granted that the book lacks */
+    uint64_t frugal_until_ms; /* mono; no further slots until then */
+    struct bw_mail *shrink_then; /* for shrink_back, once slots above shrink_to are given back; NULL: nobody asks */
+    struct bw_mailbox *shrink_back;
+    uint32_t shrink_to;
+    bool shrink_gave;
     uint32_t granted;     /* slots given to the book in all, from the start or by the database */
     enum bw_relay_state published_state;
     bool published_lease;
@@ -131,7 +136,11 @@ struct hub_relay *hub_find_name(struct bw_hub *hub, const char *name);
 enum bw_code hub_take_relay(struct bw_hub *hub, const struct bw_store_relay *row, struct bw_error *err);
 void hub_publish(struct bw_hub *hub, bool now);
 void hub_relay_changed(struct bw_hub *hub);
+
+/* hub_escrow.c */
 void hub_order_escrow(struct bw_hub *hub, struct hub_relay *relay);
+/* Slots that no relay's people need go back to the database. */
+void hub_return_escrow(struct bw_hub *hub);
 
 /* hub_liveness.c */
 enum bw_relay_state hub_relay_state(struct bw_hub *hub, struct hub_relay *relay, bool *lease_ok);

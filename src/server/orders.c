@@ -500,6 +500,13 @@ static void run(struct bw_desk_job *job, struct bw_store_db *db)
     }
 }
 
+/* On the worker's thread, once the hub has given back what it could. */
+static void to_the_desk(struct bw_mail *mail)
+{
+    struct trip *trip = trip_of_last(mail);
+    bw_desk_post(trip->daemon->desk, &trip->job);
+}
+
 void bw_orders_post(struct bw_worker *worker, struct bw_desk_order *order)
 {
     struct trip *trip = bw_calloc(1, sizeof *trip);
@@ -520,5 +527,10 @@ void bw_orders_post(struct bw_worker *worker, struct bw_desk_order *order)
     trip->order = order;
     trip->worker = worker;
     trip->daemon = bw_worker_daemon(worker);
-    bw_desk_post(trip->daemon->desk, &trip->job);
+    trip->last.deliver = to_the_desk;
+    if (order->kind == BW_DESK_RELAY_ENROLL)
+        bw_hub_shrink_relay(trip->daemon->hub, order->relay_enroll.name, order->relay_enroll.capacity,
+                            bw_worker_mailbox(worker), &trip->last);
+    else
+        bw_desk_post(trip->daemon->desk, &trip->job);
 }

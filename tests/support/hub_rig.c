@@ -167,6 +167,24 @@ static enum bw_code escrow_take(struct bw_store_db *db, const struct bw_store_re
     return code;
 }
 
+static enum bw_code escrow_give(struct bw_store_db *db, const struct bw_store_replica_key *self,
+                                const uint32_t *relays, const uint32_t *slots, size_t n, struct bw_error *err)
+{
+    (void)self;
+    struct hub_rig *rig = rig_of(db);
+    enum bw_code code = if_there(rig, err);
+    for (size_t i = 0; code == BW_OK && i < n; i++) {
+        if (rig->relays[relays[i] - 1].escrow < slots[i])
+            return bw_fail(err, BW_FAILED_PRECONDITION, NULL, "so many slots are not held");
+        rig->relays[relays[i] - 1].escrow -= slots[i];
+    }
+    if (code == BW_OK && rig->lost_answer) {
+        rig->lost_answer = false;
+        return bw_fail(err, BW_UNAVAILABLE, NULL, "the connection broke before the answer came");
+    }
+    return code;
+}
+
 static const struct bw_hub_queries queries = {
     .replica_renew = replica_renew,
     .session_open = session_open,
@@ -175,6 +193,7 @@ static const struct bw_hub_queries queries = {
     .relays_read = relays_read,
     .escrow_read = escrow_read,
     .escrow_take = escrow_take,
+    .escrow_give = escrow_give,
 };
 
 /* ---- the hub's other ports ---- */

@@ -275,6 +275,95 @@ static void escrow_whose_answer_was_lost_is_found_again(void **state)
     assert_int_equal(bw_book_room(rig->book, 1) + 6, rig->relays[0].escrow);
 }
 
+static void grant(uint32_t relay, unsigned blocks)
+{
+    for (unsigned i = 0; i < blocks; i++) {
+        while (bw_book_take(rig->book, relay))
+            continue;
+        bw_hub_escrow_low(rig->hub, relay);
+        hub_rig_pass(rig, 100);
+    }
+}
+
+static void everybody_leaves(uint32_t relay, uint32_t but)
+{
+    while (bw_book_taken(rig->book, relay) > but)
+        bw_book_give(rig->book, relay);
+}
+
+static void slots_that_nobody_needs_go_back(void **state)
+{
+    (void)state;
+    start_all(1);
+    grant(1, 4);
+    assert_int_equal(rig->relays[0].escrow, 40);
+    hub_rig_pass(rig, 25000);
+    assert_int_equal(rig->relays[0].escrow, 40); /* all but a block are in use */
+    everybody_leaves(1, 5);
+    hub_rig_pass(rig, 25000);
+    assert_int_equal(bw_book_room(rig->book, 1), 8);
+    assert_int_equal(rig->relays[0].escrow, 13);
+}
+
+static void slots_given_back_while_the_answer_was_lost_are_not_spent(void **state)
+{
+    (void)state;
+    start_all(1);
+    grant(1, 4);
+    everybody_leaves(1, 5);
+    rig->lost_answer = true;
+    hub_rig_pass(rig, 25000);
+    assert_int_equal(rig->relays[0].escrow, 13);
+    while (bw_book_take(rig->book, 1))
+        continue;
+    bw_hub_escrow_low(rig->hub, 1);
+    hub_rig_pass(rig, 100);
+    assert_int_equal(bw_book_room(rig->book, 1) + bw_book_taken(rig->book, 1), rig->relays[0].escrow);
+}
+
+struct note {
+    struct bw_mail mail;
+    bool came;
+};
+
+static void note_came(struct bw_mail *mail)
+{
+    ((struct note *)mail)->came = true;
+}
+
+static void a_relay_that_is_to_be_smaller_gets_its_slots_back(void **state)
+{
+    (void)state;
+    start_all(1);
+    grant(1, 2);
+    everybody_leaves(1, 5);
+    assert_int_equal(rig->relays[0].escrow, 24);
+    struct note note = {.mail.deliver = note_came};
+    bw_hub_shrink_relay(rig->hub, rig->relays[0].name, 10, bw_hub_mailbox(rig->hub), &note.mail);
+    hub_rig_pass(rig, 100);
+    assert_true(note.came);
+    assert_int_equal(rig->relays[0].escrow, 10);
+    assert_int_equal(bw_book_room(rig->book, 1), 5);
+    /* No more are asked for before it is smaller. */
+    while (bw_book_take(rig->book, 1))
+        continue;
+    bw_hub_escrow_low(rig->hub, 1);
+    hub_rig_pass(rig, 1000);
+    assert_int_equal(rig->relays[0].escrow, 10);
+    hub_rig_pass(rig, 5000);
+    bw_hub_escrow_low(rig->hub, 1);
+    hub_rig_pass(rig, 100);
+    assert_int_equal(rig->relays[0].escrow, 18); /* it was not made smaller after all */
+    /* What is in use does not go, and who asks is told all the same. */
+    grant(1, 1);
+    note.came = false;
+    bw_hub_shrink_relay(rig->hub, rig->relays[0].name, 1, bw_hub_mailbox(rig->hub), &note.mail);
+    bw_hub_escrow_low(rig->hub, 1);
+    hub_rig_pass(rig, 100);
+    assert_true(note.came);
+    assert_int_equal(rig->relays[0].escrow, bw_book_taken(rig->book, 1));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -295,6 +384,9 @@ int main(void)
         T(another_process_of_the_relay_counts_its_events_anew),
         T(events_that_were_not_acknowledged_are_said_to_the_next_daemon),
         T(escrow_whose_answer_was_lost_is_found_again),
+        T(slots_that_nobody_needs_go_back),
+        T(slots_given_back_while_the_answer_was_lost_are_not_spent),
+        T(a_relay_that_is_to_be_smaller_gets_its_slots_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
