@@ -346,10 +346,8 @@ uint64_t bw_session_next_ms(const struct bw_session *session)
     return UINT64_MAX;
 }
 
-void bw_session_lease_renewed(struct bw_session *session, uint64_t heartbeat, uint64_t events_through,
-                              uint64_t now_ms)
+void bw_session_lease_renewed(struct bw_session *session, uint64_t heartbeat, uint64_t events_through)
 {
-    (void)now_ms;
     if (session->state != BW_SESSION_LIVE || heartbeat > session->heartbeat_number ||
         heartbeat <= session->lease_answered)
         return;

@@ -134,8 +134,7 @@ void bw_session_tick(struct bw_session *session, uint64_t now_ms);
 uint64_t bw_session_next_ms(const struct bw_session *session);
 /* The answer to `heartbeat`: the lease stands in the database. events_through: events up to this id are
  * durable. Not calling it lets the lease run out. */
-void bw_session_lease_renewed(struct bw_session *session, uint64_t heartbeat, uint64_t events_through,
-                              uint64_t now_ms);
+void bw_session_lease_renewed(struct bw_session *session, uint64_t heartbeat, uint64_t events_through);
 
 /* Orders to the relay; dropped unless the session is live (a drain is said again by the hub when a session
  * comes up). */

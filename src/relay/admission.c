@@ -94,8 +94,8 @@ static enum bw_refusal check_key(struct bw_relay_core *core, struct attempt *a, 
     bw_grant_hop_key(a->cell->session_secret, a->body_hash, &hop_key);
     bw_hmac256_init(&a->key, bw_view_of(hop_key.bytes, hop_key.len));
     bw_secret_finish(&hop_key);
-    if (!bw_datagram_verify(bytes, &a->key, BW_TO_RELAY))
-        return BW_REFUSAL_WRONG_HOP_KEY;
+    if (!bw_datagram_verify(bytes, &a->key, BW_TO_RELAY)) /* another relay's key is another one */
+        return a->grant.relay != a->cell->relay_number ? BW_REFUSAL_WRONG_RELAY : BW_REFUSAL_WRONG_HOP_KEY;
     a->keyed = true;
     return BW_REFUSAL_NONE;
 }

@@ -354,8 +354,7 @@ static void renew_done(struct bw_mail *mail)
             bw_fail(&err, BW_ABORTED, "SUPERSEDED", "a newer session of this relay has taken over");
             bw_session_end(relay->session, &err);
         } else {
-            bw_session_lease_renewed(relay->session, renew->heartbeats[i], relay->events_through,
-                                     hub->now_ms);
+            bw_session_lease_renewed(relay->session, renew->heartbeats[i], relay->events_through);
         }
     }
     bw_free(renew->relays);

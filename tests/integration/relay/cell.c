@@ -67,7 +67,7 @@ static void port_heartbeat(void *context, const struct bw_heartbeat *heartbeat)
 {
     struct cell_relay *relay = context;
     if (relay->renew)
-        bw_session_lease_renewed(relay->session, heartbeat->number, 0, bw_clock_mono_ms());
+        bw_session_lease_renewed(relay->session, heartbeat->number, 0);
 }
 
 static void port_applied(void *context, uint64_t group)

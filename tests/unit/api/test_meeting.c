@@ -540,12 +540,59 @@ static void a_passing_failure_says_when_to_try_again(void **state)
     must(CALL(RIG_APP, MeetingService, JoinMeeting, join_meeting, &request));
 }
 
+static void finished(struct bw_grpc_client_call *call, const struct bw_grpc_outcome *outcome, void *context)
+{
+    (void)call;
+    *(enum bw_code *)context = outcome->code;
+}
+
+/* A join whose caller goes while the decision is being committed. */
+static void join_and_go(const char *meeting)
+{
+    static const struct bw_grpc_client_events events = {.finished = finished};
+    Bailiwick__V1__JoinMeetingRequest request = join_request(meeting, "FR");
+    struct bw_buf bytes = {0};
+    struct bw_error err;
+    enum bw_code code = BW_OK;
+    rig.world.hold_rows = true;
+    assert_int_equal(bw_wire_encode(&request.base, &bytes), BW_OK);
+    struct bw_grpc_client_call *call = bw_grpc_client_call(
+        rig.as[RIG_APP].client, "/bailiwick.v1.MeetingService/JoinMeeting", 0, NULL, 0, &events, &code, &err);
+    assert_non_null(call);
+    assert_int_equal(bw_grpc_client_send(call, bw_buf_view(&bytes)), BW_OK);
+    bw_grpc_client_half_close(call);
+    bw_buf_finish(&bytes);
+    rig_run_ms(&rig, 30);
+    bw_grpc_client_cancel(call);
+    rig_run_ms(&rig, 30);
+    assert_int_equal(code, BW_CANCELLED);
+    rig.world.hold_rows = false;
+    bw_headless_settle(&rig.world);
+    rig_run_ms(&rig, 30);
+}
+
+static void a_join_whose_caller_has_gone_is_released(void **state)
+{
+    (void)state;
+    const char *meeting = create();
+    join(meeting, "FR");
+    join_and_go(meeting);
+    assert_int_equal(get(meeting, 10, "")->n_roster, 2);
+    bw_headless_pass(&rig.world, 119000);
+    assert_int_equal(get(meeting, 10, "")->n_roster, 2);
+    bw_headless_pass(&rig.world, 1000);
+    const Bailiwick__V1__GetMeetingResponse *after = get(meeting, 10, "");
+    assert_int_equal(after->n_roster, 1);
+    assert_int_equal(after->meeting->participants, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_meeting_is_created_once_a_request),
         TEST(who_joins_gets_a_relay_and_a_grant_it_can_verify),
+        TEST(a_join_whose_caller_has_gone_is_released),
         TEST(a_country_comes_from_the_address_when_none_is_given),
         TEST(a_refused_join_says_why_and_says_it_again),
         TEST(who_may_not_enter_is_told_so),

@@ -304,7 +304,7 @@ static void server_heartbeat(void *context, const struct bw_heartbeat *heartbeat
 {
     struct connection *c = context;
     c->sim->leased_until_ms = c->sim->now_ms + bw_session_timing_default().lease_ms;
-    bw_session_lease_renewed(c->session, heartbeat->number, 0, c->sim->now_ms);
+    bw_session_lease_renewed(c->session, heartbeat->number, 0);
 }
 
 static void server_applied(void *context, uint64_t group)

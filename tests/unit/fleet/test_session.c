@@ -86,7 +86,7 @@ static void heartbeat(void *context, const struct bw_heartbeat *h)
 {
     struct desk *d = context;
     d->heartbeats++;
-    bw_session_lease_renewed(d->session, h->number, 3, d->now_ms);
+    bw_session_lease_renewed(d->session, h->number, 3);
 }
 
 static void applied(void *context, uint64_t group)

@@ -229,6 +229,21 @@ static void without_the_hop_key_a_grant_is_worth_nothing(void **state)
     assert_int_equal(w->relays[0].joined, 0);
 }
 
+static void a_grant_for_another_relay_is_refused_as_that(void **state)
+{
+    struct world *w = *state;
+    struct bw_meeting_slot slot = world_slot(1, 1);
+    world_put_slot(w, 0, &slot);
+    struct bw_grant grant = world_grant(w, 0, &slot);
+    grant.relay++;
+    world_person(w, 0, 0, &grant);
+    uint8_t other[32] = {1}; /* as that relay derives it */
+    bw_hmac256_init(&w->people[0].endpoint.key, bw_view_of(other, sizeof other));
+    world_run(w);
+    assert_int_equal(w->people[0].endpoint.refusal, BW_REFUSAL_WRONG_RELAY);
+    assert_int_equal(w->relays[0].joined, 0);
+}
+
 static void who_is_early_is_admitted_until_the_relay_has_caught_up(void **state)
 {
     struct world *w = *state;
@@ -539,6 +554,7 @@ int main(void)
         cmocka_unit_test(each_thing_that_does_not_fit_is_refused_by_its_name),
         TEST(a_changed_byte_anywhere_in_the_grant_is_refused),
         TEST(without_the_hop_key_a_grant_is_worth_nothing),
+        TEST(a_grant_for_another_relay_is_refused_as_that),
         TEST(who_is_early_is_admitted_until_the_relay_has_caught_up),
         TEST(who_was_early_for_nothing_is_put_out),
         TEST(a_slot_that_is_removed_or_changed_takes_its_participant_along),
