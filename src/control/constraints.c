@@ -34,20 +34,20 @@ void kept_forget(struct tenant_policy *policy)
     policy->kept_count = 0;
 }
 
-static bool fits(const struct kept *kept, const struct bw_meeting *meeting)
+static bool fits(const struct kept *kept, const char *const *levels, size_t level_count)
 {
-    if (kept->level_count != meeting->level_count)
+    if (kept->level_count != level_count)
         return false;
-    for (size_t i = 0; i < meeting->level_count; i++) {
-        if (strcmp(kept->levels[i], meeting->levels[i]) != 0)
+    for (size_t i = 0; i < level_count; i++) {
+        if (strcmp(kept->levels[i], levels[i]) != 0)
             return false;
     }
     return true;
 }
 
-/* The set for the meeting's levels; what is out of date by the way goes. NULL: none is kept. */
-static struct bw_constraints *kept_find(struct tenant_policy *policy, const struct bw_meeting *meeting,
-                                        const struct bw_facts *facts, uint64_t now_ms)
+/* The set for these levels; what is out of date by the way goes. NULL: none is kept. */
+static struct bw_constraints *kept_find(struct tenant_policy *policy, const char *const *levels,
+                                        size_t level_count, const struct bw_facts *facts, uint64_t now_ms)
 {
     for (struct kept **at = &policy->kept; *at != NULL;) {
         struct kept *kept = *at;
@@ -55,7 +55,7 @@ static struct bw_constraints *kept_find(struct tenant_policy *policy, const stru
             *at = kept->next;
             policy->kept_count--;
             kept_destroy(kept);
-        } else if (fits(kept, meeting)) {
+        } else if (fits(kept, levels, level_count)) {
             return bw_constraints_retain(kept->constraints);
         } else {
             at = &kept->next;
@@ -65,15 +65,15 @@ static struct bw_constraints *kept_find(struct tenant_policy *policy, const stru
 }
 
 /* Without memory nothing is kept, and the next meeting compiles for itself. */
-static void keep(struct tenant_policy *policy, const struct bw_meeting *meeting,
+static void keep(struct tenant_policy *policy, const char *const *levels, size_t level_count,
                  struct bw_constraints *constraints)
 {
-    struct kept *kept = bw_calloc(1, sizeof *kept + meeting->level_count * sizeof kept->levels[0]);
+    struct kept *kept = bw_calloc(1, sizeof *kept + level_count * sizeof kept->levels[0]);
     if (kept == NULL)
         return;
     kept->constraints = bw_constraints_retain(constraints);
-    for (size_t i = 0; i < meeting->level_count; i++) {
-        kept->levels[i] = bw_strdup(meeting->levels[i]);
+    for (size_t i = 0; i < level_count; i++) {
+        kept->levels[i] = bw_strdup(levels[i]);
         if (kept->levels[i] == NULL) {
             kept_destroy(kept);
             return;
@@ -108,6 +108,57 @@ static enum bw_code read_override(struct live *live, struct bw_error *err)
     return BW_OK;
 }
 
+/* Of a meeting with these levels and, unless NULL, a document of its own. */
+static enum bw_code constraints_of(struct bw_owner *owner, struct tenant_policy *policy,
+                                   const char *const *levels, size_t level_count,
+                                   const struct bw_policy_doc *override_doc, uint64_t now_ms,
+                                   struct bw_constraints **out, struct bw_error *err)
+{
+    struct bw_facts *facts = owner->view->snapshot->facts;
+    bool shared = override_doc == NULL;
+    struct bw_constraints *found = shared ? kept_find(policy, levels, level_count, facts, now_ms) : NULL;
+    if (found == NULL) {
+        enum bw_code code = bw_policies_compile_meeting(policy->set, levels, level_count, override_doc, facts,
+                                                        owner->cell_name, now_ms, &found, err);
+        if (code != BW_OK)
+            return code;
+        if (shared)
+            keep(policy, levels, level_count, found);
+    }
+    *out = found;
+    return BW_OK;
+}
+
+enum bw_code live_constraints_first(struct bw_owner *owner, struct live *live, struct tenant_policy *policy,
+                                    const char *const *levels, size_t level_count, const char *override_yaml,
+                                    uint64_t now_ms, struct bw_error *err)
+{
+    struct bw_arena *arena = NULL;
+    const struct bw_policy_doc *doc = NULL;
+    enum bw_code code = BW_OK;
+    /* Of an earlier try at creating it. */
+    bw_constraints_release(live->constraints);
+    live->constraints = NULL;
+    bw_arena_destroy(live->override_arena);
+    live->override_arena = NULL;
+    live->override_doc = NULL;
+    if (override_yaml != NULL) {
+        arena = bw_arena_create(OVERRIDE_ARENA_BYTES);
+        code = arena != NULL ? bw_policies_override(policy->set, override_yaml, arena, &doc, err)
+                             : bw_fail_memory(err);
+    }
+    if (code == BW_OK)
+        code = constraints_of(owner, policy, levels, level_count, doc, now_ms, &live->constraints, err);
+    if (code != BW_OK) {
+        bw_arena_destroy(arena);
+        return code;
+    }
+    live->override_arena = arena;
+    live->override_doc = doc;
+    live->constraints_revision = policy->set->revision;
+    return BW_OK;
+}
+
 enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_t now_ms,
                               struct bw_error *err)
 {
@@ -122,19 +173,13 @@ enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_
     if (have != NULL && live->constraints_revision == set->revision && have->facts == facts &&
         now_ms < have->valid_until_ms)
         return BW_OK;
-    bool shared = meeting->override_yaml == NULL;
-    if (!shared && live->override_doc == NULL && read_override(live, err) != BW_OK)
+    if (meeting->override_yaml != NULL && live->override_doc == NULL && read_override(live, err) != BW_OK)
         return err->code;
-    struct bw_constraints *fresh = shared ? kept_find(policy, meeting, facts, now_ms) : NULL;
-    if (fresh == NULL) {
-        enum bw_code code =
-            bw_policies_compile_meeting(set, (const char *const *)meeting->levels, meeting->level_count,
-                                        live->override_doc, facts, owner->cell_name, now_ms, &fresh, err);
-        if (code != BW_OK)
-            return code;
-        if (shared)
-            keep(policy, meeting, fresh);
-    }
+    struct bw_constraints *fresh = NULL;
+    enum bw_code code = constraints_of(owner, policy, (const char *const *)meeting->levels,
+                                       meeting->level_count, live->override_doc, now_ms, &fresh, err);
+    if (code != BW_OK)
+        return code;
     bw_constraints_release(live->constraints);
     live->constraints = fresh;
     live->constraints_revision = set->revision;

@@ -8,36 +8,27 @@ bool decide_create(struct draft *draft, struct bw_op *op)
     struct bw_owner *owner = draft->owner;
     struct live *live = draft->live;
     struct bw_arena *arena = draft->batch->arena;
-    struct bw_policy_set *set = owner_policy(owner, &op->tenant);
-    if (set == NULL) {
+    struct tenant_policy *policy = owner_tenant(owner, &op->tenant);
+    if (policy == NULL) {
         bw_fail(
             &op->error, BW_FAILED_PRECONDITION, "NO_POLICY",
             "tenant \"%s\" has no policy in force; a tenant admin applies one first (bailiwick policy apply)",
             op->create.tenant_name);
         return true;
     }
+    const struct bw_policy_set *set = policy->set;
     const char *const *levels = NULL;
     size_t level_count = 0;
     if (bw_policies_levels(set, &op->create, draft->now_ms, arena, &levels, &level_count, &op->error) !=
         BW_OK)
         return true;
-    live->override_arena = bw_arena_create(4 << 20);
-    if (live->override_arena == NULL) {
-        bw_fail_memory(&op->error);
+    if (live_constraints_first(owner, live, policy, levels, level_count, op->create.override_yaml,
+                               draft->now_ms, &op->error) != BW_OK)
         return true;
-    }
-    if (bw_policies_override(set, op->create.override_yaml, live->override_arena, &live->override_doc,
-                             &op->error) != BW_OK)
-        return true;
-    if (bw_policies_compile_meeting(set, levels, level_count, live->override_doc,
-                                    owner->view->snapshot->facts, owner->cell_name, draft->now_ms,
-                                    &live->constraints, &op->error) != BW_OK)
-        return true;
-    live->constraints_revision = set->revision;
 
-    struct bw_mode_policy policy = mode_policy_of(live->constraints);
+    struct bw_mode_policy modes = mode_policy_of(live->constraints);
     struct bw_mode_state mode = {0};
-    if (bw_mode_create(&policy, (enum bw_mode_choice)op->create.choice,
+    if (bw_mode_create(&modes, (enum bw_mode_choice)op->create.choice,
                        live->constraints->required_connectors != 0, &mode, &op->error) != BW_OK)
         return true;
     struct bw_decision *decision = draft_begin(draft, op, BW_DECISION_CREATED);

@@ -170,6 +170,11 @@ void decide_release(struct draft *draft);
 /* policy in force for the meeting; compiles when anything it rests on has changed */
 enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_t now_ms,
                               struct bw_error *err);
+/* The same for one that is being created: it has no state yet, but levels and perhaps a document of its own,
+ * which must not widen the tenant's. */
+enum bw_code live_constraints_first(struct bw_owner *owner, struct live *live, struct tenant_policy *policy,
+                                    const char *const *levels, size_t level_count, const char *override_yaml,
+                                    uint64_t now_ms, struct bw_error *err);
 /* Lets go of what is kept for meetings to come: the tenant's policy is about to change, or to go. */
 void kept_forget(struct tenant_policy *policy);
 
