@@ -124,13 +124,15 @@ static bool has(const struct bw_quality_judgement *judgement, unsigned metric)
 static enum bw_code prepare(struct bw_quality_hour *hour, const struct bw_quality_place *place,
                             const struct bw_quality_judgement *judgement, struct bw_error *err)
 {
-    struct bw_quality_group *group;
+    struct bw_quality_group *group = NULL;
     if ((unsigned)place->dimension >= BW_QUALITY_DIMENSIONS ||
         !bw_quality_group_value_ok(bw_view_str(place->value)))
         return bw_fail(err, BW_INVALID_ARGUMENT, NULL,
                        "a group's value has at most %d bytes and no control characters",
                        BW_QUALITY_VALUE_MAX);
     enum bw_code code = bw_quality_hour_group(hour, place->dimension, place->value, &group, err);
+    if (group == NULL)
+        return code;
     for (unsigned metric = 1; code == BW_OK && metric < BW_QUALITY_METRICS; metric++)
         if (has(judgement, metric))
             code = bw_sketch_reserve(&group->sketches[metric], err);
@@ -179,9 +181,11 @@ enum bw_code bw_quality_hour_merge(struct bw_quality_hour *into, const struct bw
 {
     for (size_t i = 0; i < from->count; i++) {
         const struct bw_quality_group *source = from->groups[i];
-        struct bw_quality_group *group;
+        struct bw_quality_group *group = NULL;
         enum bw_code code = bw_quality_hour_group(into, source->dimension, source->value, &group, err);
-        if (code == BW_OK && group->judged > UINT64_MAX - source->judged)
+        if (group == NULL)
+            return code;
+        if (group->judged > UINT64_MAX - source->judged)
             code = bw_fail(err, BW_OUT_OF_RANGE, NULL, "the counts of the two hours do not fit into one");
         for (unsigned metric = 1; code == BW_OK && metric < BW_QUALITY_METRICS; metric++) {
             code = bw_sketch_merge(&group->sketches[metric], &source->sketches[metric], err);

@@ -129,13 +129,10 @@ enum bw_code bw_sketch_merge(struct bw_sketch *into, const struct bw_sketch *fro
         return BW_OK;
     if (into->count > UINT64_MAX - from->count)
         return bw_fail(err, BW_OUT_OF_RANGE, NULL, "the counts of the two sketches do not fit into one");
-    uint32_t room = into->used + from->used;
-    struct bw_sketch_bin *bins = NULL;
-    if (room > 0) {
-        bins = bw_malloc(room * sizeof *bins);
-        if (bins == NULL)
-            return bw_fail_memory(err);
-    }
+    uint32_t room = into->used + from->used + 1; /* never none, though there may be zeroes only */
+    struct bw_sketch_bin *bins = bw_malloc(room * sizeof *bins);
+    if (bins == NULL)
+        return bw_fail_memory(err);
     uint32_t used = merge_bins(into, from, bins);
     bw_free(into->bins);
     into->bins = bins;
@@ -155,7 +152,9 @@ double bw_sketch_quantile(const struct bw_sketch *sketch, double q)
     BW_CHECK(q >= 0 && q <= 1);
     if (sketch->count == 0)
         return 0;
-    uint64_t rank = (uint64_t)floor(q * (double)(sketch->count - 1));
+    /* A count beyond 2^53 may round up as a double: the last rank is taken by its name. */
+    double position = q * (double)(sketch->count - 1);
+    uint64_t rank = position < (double)(sketch->count - 1) ? (uint64_t)position : sketch->count - 1;
     uint64_t seen = sketch->zeroes;
     if (rank < seen)
         return 0;
