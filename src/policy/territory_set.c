@@ -53,8 +53,10 @@ void bw_territory_set_add_group(struct bw_territory_set *set, uint16_t group, en
 
 void bw_territory_set_add_all(struct bw_territory_set *set)
 {
-    for (size_t i = 0; i < bw_territory_table_places; i++)
-        bw_territory_set_add_exact(set, (uint16_t)i);
+    size_t whole = bw_territory_table_places / 64, rest = bw_territory_table_places % 64;
+    memset(set->words, 0xff, whole * sizeof set->words[0]);
+    if (rest != 0)
+        set->words[whole] |= (UINT64_C(1) << rest) - 1;
 }
 
 bool bw_territory_set_test(const struct bw_territory_set *set, uint16_t index)
