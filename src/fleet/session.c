@@ -41,6 +41,9 @@ struct bw_session *bw_session_create(const struct bw_session_config *config,
 
 void bw_session_destroy(struct bw_session *session)
 {
+    if (session == NULL)
+        return;
+    session_snapshot_drop(session);
     bw_free(session);
 }
 
@@ -316,6 +319,12 @@ void bw_session_tick(struct bw_session *session, uint64_t now_ms)
             finish(session, BW_SESSION_TIMEOUT, &why, now_ms);
             return;
         }
+        if (session->snapshot.running && now_ms - session->snapshot.moved_ms >= timing->ack_dead_ms) {
+            (void)bw_fail(&why, BW_DEADLINE_EXCEEDED, NULL,
+                          "the relay takes nothing of its snapshot for %u ms", (unsigned)timing->ack_dead_ms);
+            finish(session, BW_SESSION_TIMEOUT, &why, now_ms);
+            return;
+        }
         session_stream_pump(session, now_ms);
         return;
     case BW_SESSION_CLOSED:
@@ -419,7 +428,8 @@ struct bw_session_status bw_session_status(const struct bw_session *session, uin
         .state = session->state,
         .epoch = session->epoch,
         .liveness = live ? bw_liveness_of(timing, silence_ms(session, now_ms)) : BW_DEAD,
-        .lagging = session->unacked_count > 0 && now_ms - session->unacked[0].at_ms >= timing->ack_lag_ms,
+        .lagging = (session->unacked_count > 0 && now_ms - session->unacked[0].at_ms >= timing->ack_lag_ms) ||
+                   (session->snapshot.running && now_ms - session->snapshot.since_ms >= timing->ack_lag_ms),
         .by_snapshot = session->by_snapshot,
         .acked_group = session->acked_group,
         .sent_group = session->told_group,

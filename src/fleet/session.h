@@ -58,6 +58,9 @@ struct bw_session_ports {
     /* Puts a message on the stream; views in it are valid inside only. Anything but BW_OK ends the session.
      */
     enum bw_code (*send)(void *context, const struct bw_control_message *message);
+    /* Whether the stream takes more of a snapshot now. After false, bw_session_wake is due as soon as it
+     * does. NULL: always. */
+    bool (*room)(void *context);
     /* The session is over: end the stream with this error. Once; nothing is sent afterwards. */
     void (*close)(void *context, const struct bw_error *why);
     /* Hello has passed the checks. Bump session_epoch on the relay's row to more than it was and more than
@@ -157,7 +160,7 @@ struct bw_session_status {
     uint64_t epoch;
     enum bw_liveness liveness;
     bool placeable;   /* live, not suspect, in step: may get new placements */
-    bool lagging;     /* acknowledgements overdue */
+    bool lagging;     /* acknowledgements overdue, or a snapshot that does not get through */
     bool by_snapshot; /* how this session began */
     uint64_t acked_group, sent_group;
     size_t unacked;  /* messages */

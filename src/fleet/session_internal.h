@@ -1,5 +1,5 @@
-/* A session's insides, shared by session.c (its life and what it is told) and session_stream.c (what it sends
- * of its feed). For nobody else. */
+/* A session's insides, shared by session.c (its life and what it is told), session_stream.c (what it sends of
+ * its feed) and session_snapshot.c (… when it sends all of it). For nobody else. */
 #ifndef BW_FLEET_SESSION_INTERNAL_H
 #define BW_FLEET_SESSION_INTERNAL_H
 
@@ -8,8 +8,9 @@
 enum {
     SESSION_WINDOW_MAX = 32,
     SESSION_RETRIES_MAX = 64,
-    SESSION_DELTA_BYTES = 256 * 1024,  /* about where a delta is cut */
-    SESSION_CHUNK = 256,               /* resources in a snapshot chunk */
+    SESSION_DELTA_BYTES = 256 * 1024, /* about where a delta is cut */
+    SESSION_CHUNK = 256,              /* resources in a snapshot chunk */
+    SESSION_SNAPSHOT_LOOK_MS = 100,
     SESSION_SNAPSHOT_MIN_PENDING = 64, /* fewer are always sent as a delta */
     SESSION_BACKOFF_MIN_MS = 1000,
     SESSION_BACKOFF_MAX_MS = 60000,
@@ -32,6 +33,21 @@ struct session_retry {
     uint64_t due_ms;
     uint64_t nonce; /* of the attempt on its way; 0: waiting for due_ms */
     uint32_t attempts;
+};
+
+/* A snapshot that is being sent. */
+struct session_snapshot {
+    bool running;
+    uint64_t id;
+    uint64_t count, sent; /* resources */
+    struct bw_digest digest;
+    uint32_t chunks, bytes;
+    uint64_t since_ms, moved_ms; /* begun; last sent something */
+    /* What the stream did not take at once, as it was at the beginning. */
+    struct bw_upsert *rest;
+    size_t rest_count, rest_at;
+    uint8_t *bodies;
+    size_t body_bytes;
 };
 
 struct bw_session {
@@ -58,6 +74,7 @@ struct bw_session {
     uint64_t told_group; /* the relay has applied this once it has applied everything sent */
     bool delta_due;      /* the first delta of a resumed session goes out even when it is empty … */
     bool keys_due;       /* … and names every key */
+    struct session_snapshot snapshot;
     struct session_sent unacked[SESSION_WINDOW_MAX];
     size_t unacked_count;
     uint32_t unacked_bytes;
@@ -90,6 +107,17 @@ void session_stream_ack(struct bw_session *session, uint64_t nonce, const struct
                         size_t failure_count, uint64_t now_ms);
 /* The relay reports what it holds. */
 void session_stream_check(struct bw_session *session, const struct bw_heartbeat *heartbeat, uint64_t now_ms);
+/* Remembers what is on its way; valid until the next one. */
+struct session_sent *session_note_sent(struct bw_session *session, uint64_t nonce, uint32_t bytes,
+                                       uint64_t now_ms);
+uint32_t session_upsert_bytes(const struct bw_upsert *upsert);
+
+/* Begins with everything the feed holds now, and sends what the stream takes. */
+void session_snapshot_start(struct bw_session *session, uint64_t now_ms);
+void session_snapshot_go_on(struct bw_session *session, uint64_t now_ms);
+/* Forgets one that has not ended. */
+void session_snapshot_drop(struct bw_session *session);
+
 uint64_t session_stream_next_ms(const struct bw_session *session);
 
 /* Puts the epoch in and sends; a failure ends the session. False then. */

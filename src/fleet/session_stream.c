@@ -17,8 +17,7 @@ bool session_can_resume(const struct bw_session *s)
            s->resume.applied_group <= bw_feed_head(s->feed);
 }
 
-/* Remembers what is on its way. */
-static void note_sent(struct bw_session *s, uint64_t nonce, uint32_t bytes, uint64_t now_ms)
+struct session_sent *session_note_sent(struct bw_session *s, uint64_t nonce, uint32_t bytes, uint64_t now_ms)
 {
     BW_CHECK(s->unacked_count < SESSION_WINDOW_MAX);
     struct session_sent *sent = &s->unacked[s->unacked_count++];
@@ -29,72 +28,12 @@ static void note_sent(struct bw_session *s, uint64_t nonce, uint32_t bytes, uint
         sent->digest = bw_feed_digest(s->feed);
         sent->count = bw_feed_live(s->feed);
     }
+    return sent;
 }
 
-static uint32_t upsert_bytes(const struct bw_upsert *upsert)
+uint32_t session_upsert_bytes(const struct bw_upsert *upsert)
 {
     return (uint32_t)(upsert->body.len + 64);
-}
-
-/* ---- snapshot ---- */
-
-/* All resources, links first, in chunks. False when the session has ended or memory is out. */
-static bool send_chunks(struct bw_session *s, uint64_t id, uint32_t *chunks, uint32_t *bytes)
-{
-    static const enum bw_resource_type order[] = {BW_RESOURCE_PEER_LINK, BW_RESOURCE_MEETING_SLOT,
-                                                  BW_RESOURCE_GRANT_KEY};
-    struct bw_upsert *chunk = bw_malloc(SESSION_CHUNK * sizeof *chunk);
-    struct bw_control_message message = {.kind = BW_CONTROL_SNAPSHOT_CHUNK,
-                                         .snapshot_chunk = {.id = id, .resources = chunk}};
-    bool ok = chunk != NULL;
-    for (size_t t = 0; t < BW_ARRAY_LEN(order) && ok; t++) {
-        for (const struct bw_feed_entry *e = bw_feed_after(s->feed, 0); e != NULL && ok; e = e->newer) {
-            if (e->removed || e->type != order[t])
-                continue;
-            chunk[message.snapshot_chunk.count++] = bw_feed_entry_upsert(e);
-            *bytes += upsert_bytes(&chunk[message.snapshot_chunk.count - 1]);
-            if (message.snapshot_chunk.count == SESSION_CHUNK) {
-                message.snapshot_chunk.seq = (*chunks)++;
-                ok = session_send(s, &message);
-                message.snapshot_chunk.count = 0;
-            }
-        }
-    }
-    if (ok && message.snapshot_chunk.count > 0) {
-        message.snapshot_chunk.seq = (*chunks)++;
-        ok = session_send(s, &message);
-    }
-    bw_free(chunk);
-    return ok;
-}
-
-/* The whole set at once: it must be of one moment, and a relay's share is bounded by its capacity. */
-static void send_snapshot(struct bw_session *s, uint64_t now_ms)
-{
-    uint64_t id = s->next_snapshot++;
-    uint32_t chunks = 0, bytes = 0;
-    struct bw_control_message message = {
-        .kind = BW_CONTROL_SNAPSHOT_BEGIN,
-        .snapshot_begin = {.id = id, .group = bw_feed_head(s->feed), .count = bw_feed_live(s->feed)}};
-    if (!session_send(s, &message) || !send_chunks(s, id, &chunks, &bytes)) {
-        struct bw_error why = {0};
-        (void)bw_fail_memory(&why);
-        bw_session_end(s, &why); /* half a snapshot cannot stand; no-op when the session has ended already */
-        return;
-    }
-    s->told_group = bw_feed_head(s->feed);
-    s->sent_turn = bw_feed_turn(s->feed);
-    s->delta_due = s->keys_due = s->resync_wanted = false;
-    s->retry_count = 0; /* everything has been said again */
-    s->snapshots++;
-    message = (struct bw_control_message){.kind = BW_CONTROL_SNAPSHOT_END,
-                                          .snapshot_end = {.id = id,
-                                                           .nonce = s->next_nonce++,
-                                                           .chunks = chunks,
-                                                           .count = bw_feed_live(s->feed),
-                                                           .digest = bw_feed_digest(s->feed)}};
-    note_sent(s, message.snapshot_end.nonce, bytes, now_ms);
-    (void)session_send(s, &message);
 }
 
 /* ---- deltas ---- */
@@ -165,7 +104,7 @@ static bool send_batch(struct bw_session *s, const struct batch *batch, uint64_t
                                                    .removal_count = removal_count}};
     s->told_group = to_group;
     s->deltas++;
-    note_sent(s, nonce, batch->bytes + 64, now_ms);
+    (void)session_note_sent(s, nonce, batch->bytes + 64, now_ms);
     bool ok = session_send(s, &message);
     bw_free(upserts);
     bw_free(removals);
@@ -256,13 +195,17 @@ void session_stream_start(struct bw_session *s, uint64_t now_ms)
 
 void session_stream_pump(struct bw_session *s, uint64_t now_ms)
 {
-    while (s->state == BW_SESSION_LIVE && window_open(s)) {
+    if (s->state == BW_SESSION_LIVE && s->snapshot.running)
+        session_snapshot_go_on(s, now_ms);
+    while (!s->snapshot.running && s->state == BW_SESSION_LIVE && window_open(s)) {
         bool pending = s->delta_due || s->sent_turn != bw_feed_turn(s->feed);
         if (snapshot_needed(s, now_ms))
-            send_snapshot(s, now_ms);
+            session_snapshot_start(s, now_ms);
         else if (!pending || !send_next_delta(s, now_ms))
             break;
     }
+    if (s->snapshot.running)
+        return;
     if (s->state == BW_SESSION_LIVE && s->retry_count > 0 && window_open(s))
         send_retries(s, now_ms);
     uint64_t head = bw_feed_head(s->feed);
@@ -343,7 +286,7 @@ void session_stream_ack(struct bw_session *s, uint64_t nonce, const struct bw_na
 
 void session_stream_check(struct bw_session *s, const struct bw_heartbeat *heartbeat, uint64_t now_ms)
 {
-    if (!s->expected_known || s->retry_count > 0)
+    if (!s->expected_known || s->retry_count > 0 || s->snapshot.running)
         return;
     /* A later group than the last acknowledged one can only be a bookmark's, or of something on its way. An
      * earlier one means that the relay has fallen back. */
@@ -360,6 +303,8 @@ void session_stream_check(struct bw_session *s, const struct bw_heartbeat *heart
 uint64_t session_stream_next_ms(const struct bw_session *s)
 {
     uint64_t next = s->bookmark_at_ms + s->config.timing.bookmark_ms;
+    if (s->snapshot.running) /* whoever can say that the stream takes more may fail to */
+        return s->snapshot.moved_ms + SESSION_SNAPSHOT_LOOK_MS;
     if (bw_feed_head(s->feed) <= s->told_group)
         next = UINT64_MAX;
     if (s->resync_wanted && s->resync_at_ms < next)

@@ -40,6 +40,12 @@ static enum bw_code send(void *context, struct bw_stream *stream, struct bw_view
     return bw_stream_send(stream, message);
 }
 
+static bool room(void *context, struct bw_stream *stream)
+{
+    (void)context;
+    return bw_stream_room(stream);
+}
+
 static void finish(void *context, struct bw_stream *stream, const struct bw_error *why)
 {
     (void)context;
@@ -110,6 +116,7 @@ enum bw_code bw_hub_create_bound(struct bw_daemon *daemon, struct bw_hub **out, 
         .ask_slow = ask_slow,
         .read_policy = read_policy,
         .send = send,
+        .room = room,
         .finish = finish,
         .let_go = let_go,
         .set_view = set_view,

@@ -56,6 +56,7 @@ struct bw_hub_ports {
                                 struct bw_error *err);
     /* A relay's stream, each function as its namesake in stream.h. The hub's thread. */
     enum bw_code (*send)(void *context, struct bw_stream *stream, struct bw_view message);
+    bool (*room)(void *context, struct bw_stream *stream);
     void (*finish)(void *context, struct bw_stream *stream, const struct bw_error *why);
     void (*let_go)(void *context, struct bw_stream *stream);
     /* To every worker; takes references of its own. False: memory was out for one of them, say it again. */

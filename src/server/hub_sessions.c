@@ -30,6 +30,15 @@ static enum bw_code send_message(void *context, const struct bw_control_message 
     return code;
 }
 
+static bool room(void *context)
+{
+    struct hub_relay *relay = context;
+    if (relay->stream == NULL)
+        return true; /* sending says that it is over */
+    const struct bw_hub_ports *ports = &relay->stream->hub->ports;
+    return ports->room(ports->context, relay->stream);
+}
+
 static void close_stream(void *context, const struct bw_error *why)
 {
     struct hub_relay *relay = context;
@@ -238,6 +247,7 @@ static void opened(struct bw_hub *hub, struct bw_stream *stream)
     const struct bw_session_ports ports = {
         .context = relay,
         .send = send_message,
+        .room = room,
         .close = close_stream,
         .fence = fence,
         .catch_up = catch_up,

@@ -7,8 +7,9 @@
 #include "base/secret.h"
 #include "server/hub.h"
 
-/* Past this the hub stops sending and tries again when the stream has drained. */
-enum { PENDING_MAX = 4 << 20 };
+/* What may wait to be sent on one stream: a snapshot stops at BUSY and goes on below CALM; past MAX a session
+ * ends. Well below what a connection may have waiting (grpc/server.h), which sessions share. */
+enum { PENDING_MAX = 4 << 20, PENDING_BUSY = 1 << 20, PENDING_CALM = 256 << 10 };
 
 void bw_stream_let_go(struct bw_stream *stream)
 {
@@ -42,6 +43,21 @@ static void give_up(struct bw_grpc_call *call)
     struct bw_error err;
     bw_fail_memory(&err);
     bw_grpc_finish(call, &err, NULL);
+}
+
+static size_t pending(struct bw_stream *stream)
+{
+    return atomic_load(&stream->mailed_bytes) + atomic_load(&stream->queued_bytes);
+}
+
+/* Worker's thread: the call's backlog is known, and a hub that waits for room may have it. */
+static void look(struct bw_stream *stream)
+{
+    size_t queued = stream->call != NULL ? bw_grpc_send_pending_bytes(stream->call) : 0;
+    atomic_store(&stream->queued_bytes, queued);
+    if (pending(stream) < PENDING_CALM && atomic_exchange(&stream->hub_waits, false))
+        (void)tell_hub(stream, BW_STREAM_WRITABLE,
+                       (struct bw_view){0}); /* unheard: the session looks by itself */
 }
 
 /* ---- the worker's callbacks ---- */
@@ -89,10 +105,8 @@ static void session_writable(struct bw_grpc_call *call, void *context)
 {
     (void)context;
     struct bw_stream *stream = bw_grpc_call_data(call);
-    if (stream == NULL)
-        return;
-    atomic_store(&stream->pending_bytes, bw_grpc_send_pending_bytes(call));
-    (void)tell_hub(stream, BW_STREAM_WRITABLE, (struct bw_view){0}); /* the hub looks again with each tick */
+    if (stream != NULL)
+        look(stream);
 }
 
 static void session_ended(struct bw_grpc_call *call, enum bw_code why, void *context)
@@ -131,7 +145,6 @@ static void deliver(struct bw_mail *mail)
 {
     struct outgoing *out = (struct outgoing *)mail;
     struct bw_stream *stream = out->stream;
-    atomic_fetch_sub(&stream->pending_bytes, out->bytes.len);
     if (stream->call != NULL && out->finish)
         bw_grpc_finish(stream->call, out->why.code == BW_OK ? NULL : &out->why, NULL);
     else if (stream->call != NULL && bw_grpc_send(stream->call, bw_buf_view(&out->bytes)) != BW_OK) {
@@ -139,6 +152,8 @@ static void deliver(struct bw_mail *mail)
         bw_fail(&err, BW_RESOURCE_EXHAUSTED, NULL, "the relay reads too slowly: open a new session");
         bw_grpc_finish(stream->call, &err, NULL);
     }
+    atomic_fetch_sub(&stream->mailed_bytes, out->bytes.len);
+    look(stream);
     if (out->bytes.data != NULL)
         bw_wipe(out->bytes.data, out->bytes.cap);
     bw_buf_finish(&out->bytes);
@@ -159,7 +174,7 @@ static struct outgoing *outgoing_create(struct bw_stream *stream)
 
 enum bw_code bw_stream_send(struct bw_stream *stream, struct bw_view message)
 {
-    if (atomic_load(&stream->pending_bytes) + message.len > PENDING_MAX)
+    if (pending(stream) + message.len > PENDING_MAX)
         return BW_RESOURCE_EXHAUSTED;
     struct outgoing *out = outgoing_create(stream);
     if (out == NULL)
@@ -170,9 +185,18 @@ enum bw_code bw_stream_send(struct bw_stream *stream, struct bw_view message)
         bw_free(out);
         return BW_RESOURCE_EXHAUSTED;
     }
-    atomic_fetch_add(&stream->pending_bytes, message.len);
+    atomic_fetch_add(&stream->mailed_bytes, message.len);
     bw_mailbox_post(stream->worker, &out->mail);
     return BW_OK;
+}
+
+bool bw_stream_room(struct bw_stream *stream)
+{
+    if (pending(stream) < PENDING_BUSY)
+        return true;
+    /* The worker may have drained it between looking and asking to be told: look once more. */
+    atomic_store(&stream->hub_waits, true);
+    return pending(stream) < PENDING_CALM && atomic_exchange(&stream->hub_waits, false);
 }
 
 void bw_stream_finish(struct bw_stream *stream, const struct bw_error *why)

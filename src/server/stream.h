@@ -13,9 +13,11 @@
 
 struct bw_stream {
     _Atomic int holders;
-    _Atomic size_t pending_bytes; /* on the worker's side, not yet sent */
-    struct bw_grpc_call *call;    /* the worker's; NULL once ended */
-    bool deaf;                    /* the worker's: a message was lost, nothing after it goes on */
+    _Atomic size_t mailed_bytes; /* on their way to the worker */
+    _Atomic size_t queued_bytes; /* of the call, not yet sent, when the worker last looked */
+    _Atomic bool hub_waits;      /* for room: to be told WRITABLE */
+    struct bw_grpc_call *call;   /* the worker's; NULL once ended */
+    bool deaf;                   /* the worker's: a message was lost, nothing after it goes on */
     struct bw_mailbox *worker, *hub_mailbox;
     struct bw_hub *hub;
     char relay[64];  /* name, from the certificate */
@@ -24,6 +26,8 @@ struct bw_stream {
 
 /* Hub's thread: queue a message, or the end of the call (code BW_OK: an orderly end). */
 enum bw_code bw_stream_send(struct bw_stream *stream, struct bw_view message);
+/* Hub's thread: false when much waits to be sent; WRITABLE comes when it has drained. */
+bool bw_stream_room(struct bw_stream *stream);
 void bw_stream_finish(struct bw_stream *stream, const struct bw_error *why);
 /* Either thread, once each. */
 void bw_stream_let_go(struct bw_stream *stream);

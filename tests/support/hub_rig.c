@@ -250,6 +250,12 @@ static enum bw_code send_bytes(void *context, struct bw_stream *stream, struct b
     return packet->bytes.failed ? BW_RESOURCE_EXHAUSTED : BW_OK;
 }
 
+static bool room(void *context, struct bw_stream *stream)
+{
+    (void)context, (void)stream;
+    return true;
+}
+
 static void finish(void *context, struct bw_stream *stream, const struct bw_error *why)
 {
     struct hub_rig_packet *packet = packet_create(context, stream);
@@ -312,6 +318,7 @@ static bool create_hub(struct hub_rig *rig)
                                        .ask_slow = ask,
                                        .read_policy = read_policy,
                                        .send = send_bytes,
+                                       .room = room,
                                        .finish = finish,
                                        .let_go = let_go,
                                        .set_view = set_view,
