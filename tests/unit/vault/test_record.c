@@ -72,6 +72,19 @@ static enum bw_code open_at(const struct bw_record_context *where, const uint8_t
     return code;
 }
 
+static void check_same(const struct bw_record_info *a, const struct bw_record_info *b)
+{
+    assert_int_equal(a->type, b->type);
+    assert_int_equal(a->flags, b->flags);
+    assert_true(bw_id_equal(&a->meeting_key, &b->meeting_key) &&
+                bw_id_equal(&a->participant_key, &b->participant_key) && bw_id_equal(&a->stream, &b->stream));
+    assert_int_equal(a->chunk_seq, b->chunk_seq);
+    assert_int_equal(a->time_bucket, b->time_bucket);
+    assert_int_equal(a->epoch, b->epoch);
+    assert_int_equal(a->schema, b->schema);
+    assert_int_equal(a->pad_class, b->pad_class);
+}
+
 static void what_is_sealed_opens_and_is_172_bytes_longer(void **state)
 {
     (void)state;
@@ -99,7 +112,7 @@ static void what_is_sealed_opens_and_is_172_bytes_longer(void **state)
             assert_int_equal(bw_record_open(gcm, key, &context, bw_buf_view(&record), &got, &plain, NULL),
                              BW_OK);
             assert_true(bw_view_equal(bw_buf_view(&plain), plaintext));
-            assert_memory_equal(&got, &as, sizeof got);
+            check_same(&got, &as);
             bw_buf_finish(&record);
             bw_buf_finish(&plain);
         }
