@@ -5,6 +5,7 @@
 #ifndef BW_API_QUALITY_H
 #define BW_API_QUALITY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,14 @@ struct bw_api_quality {
     size_t count;
     struct bw_api_window windows[];
 };
+
+/* Whose measurements a stream's chunks are, as 16 bytes: 'q', 1, source, 0, relay u32, number u32, zeroes. A
+ * relay's streams have its number, and as `number` the peer they came through (0: the participant). A
+ * client's have relay 0 and its own number for the stream, or BW_API_PATH_STREAM. */
+struct bw_id bw_api_stream_id(enum bw_quality_source source, uint32_t relay, uint32_t number);
+/* False: it is none of these. */
+bool bw_api_stream_parts(const struct bw_id *stream, enum bw_quality_source *source, uint32_t *relay,
+                         uint32_t *number);
 
 /* With room for `count` windows, none yet. NULL when memory is out; bw_free. */
 struct bw_api_quality *bw_api_quality_create(size_t count);

@@ -1,0 +1,571 @@
+#include "server/ingest_core.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "runtime/log.h"
+#include "server/ingest_state.h"
+
+struct bw_ingest_config bw_ingest_config_default(void)
+{
+    return (struct bw_ingest_config){
+        .flush_ms = 10000, .meetings = 200000, .window_bytes = 256u << 20, .row_bytes = 64u << 20};
+}
+
+/* ---- answers ---- */
+
+enum fate { FATE_TAKEN, FATE_REFUSED, FATE_DROPPED, FATE_OVERLOADED };
+
+static void settle(struct bw_ingest_core *core, struct bw_api_quality *batch, size_t index, enum fate fate)
+{
+    batch->windows[index].taken = fate == FATE_TAKEN;
+    batch->taken += fate == FATE_TAKEN;
+    batch->refused += fate == FATE_REFUSED;
+    batch->dropped += fate == FATE_DROPPED || fate == FATE_OVERLOADED;
+    batch->overloaded = batch->overloaded || fate == FATE_OVERLOADED;
+    core->counts.refused += fate == FATE_REFUSED;
+    core->counts.dropped += fate == FATE_OVERLOADED;
+}
+
+/* `pending` counts windows without an answer, and one for who still looks at the batch. */
+static void release(struct bw_ingest_core *core, struct bw_api_quality *batch)
+{
+    if (--batch->pending == 0)
+        core->ports.answered(core->ports.context, batch);
+}
+
+/* ---- tenants and relays ---- */
+
+struct ingest_tenant *ingest_tenant_of(struct bw_ingest_core *core, const struct bw_id *id)
+{
+    struct ingest_tenant *tenant;
+    HASH_FIND(hh, core->tenants, id, sizeof *id, tenant);
+    if (tenant != NULL)
+        return tenant;
+    tenant = bw_calloc(1, sizeof *tenant);
+    if (tenant == NULL)
+        return NULL;
+    tenant->id = *id;
+    HASH_ADD(hh, core->tenants, id, sizeof tenant->id, tenant);
+    if (tenant->hh.tbl == NULL) {
+        bw_free(tenant);
+        return NULL;
+    }
+    return tenant;
+}
+
+static void learn_relay(struct bw_ingest_core *core, const struct bw_ingest_relay *from)
+{
+    struct ingest_relay *relay;
+    HASH_FIND(hh, core->relays, &from->number, sizeof from->number, relay);
+    if (relay == NULL) {
+        relay = bw_calloc(1, sizeof *relay);
+        if (relay == NULL)
+            return; /* its windows are in the sums of everything, not in its own */
+        relay->number = from->number;
+        HASH_ADD(hh, core->relays, number, sizeof relay->number, relay);
+        if (relay->hh.tbl == NULL) {
+            bw_free(relay);
+            return;
+        }
+    }
+    memcpy(relay->name, from->name, sizeof relay->name);
+    memcpy(relay->site, from->site, sizeof relay->site);
+}
+
+/* ---- meetings ---- */
+
+static struct ingest_meeting *meeting_find(struct bw_ingest_core *core, const struct bw_id *id)
+{
+    struct ingest_meeting *meeting;
+    HASH_FIND(hh, core->meetings, id, sizeof *id, meeting);
+    return meeting;
+}
+
+static struct ingest_meeting *meeting_create(struct bw_ingest_core *core, const struct bw_id *id)
+{
+    if (HASH_COUNT(core->meetings) >= core->config.meetings)
+        return NULL;
+    struct ingest_meeting *meeting = bw_calloc(1, sizeof *meeting);
+    if (meeting == NULL)
+        return NULL;
+    meeting->core = core;
+    meeting->id = *id;
+    meeting->last_ms = core->now_ms;
+    meeting->waiting_end = &meeting->waiting;
+    HASH_ADD(hh, core->meetings, id, sizeof meeting->id, meeting);
+    if (meeting->hh.tbl == NULL) {
+        bw_free(meeting);
+        return NULL;
+    }
+    if (core->ring == NULL) {
+        meeting->next = meeting->previous = core->ring = meeting;
+    } else {
+        meeting->next = core->ring;
+        meeting->previous = core->ring->previous;
+        meeting->previous->next = meeting->next->previous = meeting;
+    }
+    return meeting;
+}
+
+static void refuse_waiting(struct ingest_meeting *meeting, enum fate fate)
+{
+    while (meeting->waiting != NULL) {
+        struct waiting *waiting = meeting->waiting;
+        meeting->waiting = waiting->next;
+        meeting->core->counts.waiting--;
+        settle(meeting->core, waiting->batch, waiting->index, fate);
+        release(meeting->core, waiting->batch);
+        bw_free(waiting);
+    }
+    meeting->waiting_end = &meeting->waiting;
+}
+
+void ingest_meeting_let_go(struct ingest_meeting *meeting)
+{
+    struct bw_ingest_core *core = meeting->core;
+    refuse_waiting(meeting, FATE_REFUSED);
+    if (core->ring == meeting)
+        core->ring = meeting->next != meeting ? meeting->next : NULL;
+    meeting->next->previous = meeting->previous;
+    meeting->previous->next = meeting->next;
+    HASH_DEL(core->meetings, meeting);
+    struct ingest_slot *slot, *next_slot;
+    HASH_ITER(hh, meeting->slots, slot, next_slot)
+    {
+        HASH_DEL(meeting->slots, slot);
+        bw_free(slot);
+    }
+    struct ingest_stream *stream, *next;
+    HASH_ITER(hh, meeting->streams, stream, next)
+    {
+        HASH_DEL(meeting->streams, stream);
+        bw_free(stream);
+    }
+    if (core->sealer != NULL && meeting->tenant != NULL)
+        bw_sealer_forget(core->sealer, &meeting->tenant->id, &meeting->id);
+    core->counts.window_bytes -= meeting->bytes;
+    bw_quality_meeting_destroy(meeting->windows);
+    bw_free(meeting);
+}
+
+static void ask(struct ingest_meeting *meeting)
+{
+    struct bw_ingest_core *core = meeting->core;
+    if (meeting->asking)
+        return;
+    if (meeting->asked_ms != 0 && core->now_ms - meeting->asked_ms < ASK_AGAIN_MS) {
+        meeting->ask_wanted = true; /* the next visits see to it */
+        return;
+    }
+    meeting->asking = true;
+    meeting->ask_wanted = false;
+    meeting->asked_ms = core->now_ms;
+    core->ports.resolve(core->ports.context, &meeting->id);
+}
+
+/* ---- who may speak ---- */
+
+static bool among(const uint32_t *numbers, size_t count, uint32_t number)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] == number)
+            return true;
+    }
+    return false;
+}
+
+static struct ingest_slot *slot_hold(struct ingest_meeting *meeting, uint32_t number)
+{
+    struct ingest_slot *slot;
+    HASH_FIND(hh, meeting->slots, &number, sizeof number, slot);
+    if (slot != NULL)
+        return slot;
+    slot = bw_calloc(1, sizeof *slot);
+    if (slot == NULL)
+        return NULL;
+    slot->slot = number;
+    HASH_ADD(hh, meeting->slots, slot, sizeof slot->slot, slot);
+    if (slot->hh.tbl == NULL) {
+        bw_free(slot);
+        return NULL;
+    }
+    return slot;
+}
+
+/* Newest first; the oldest is forgotten. */
+static void slot_is_on(struct ingest_slot *slot, uint32_t relay)
+{
+    if (among(slot->relays, slot->relay_count, relay))
+        return;
+    size_t kept = slot->relay_count < SLOT_RELAYS ? slot->relay_count++ : SLOT_RELAYS - 1;
+    memmove(slot->relays + 1, slot->relays, kept * sizeof slot->relays[0]);
+    slot->relays[0] = relay;
+}
+
+static void meeting_uses(struct ingest_meeting *meeting, uint32_t relay)
+{
+    if (relay != 0 && meeting->relay_count < BW_STORE_QUALITY_RELAYS &&
+        !among(meeting->relays, meeting->relay_count, relay))
+        meeting->relays[meeting->relay_count++] = relay;
+}
+
+/* Whether this relay carries, or carried, what it says it measured. */
+static bool carried(const struct ingest_meeting *meeting, const struct ingest_slot *slot, uint32_t relay,
+                    uint32_t peer)
+{
+    if (slot == NULL)
+        return false;
+    if (peer == 0)
+        return among(slot->relays, slot->relay_count, relay);
+    return peer != relay && among(slot->relays, slot->relay_count, peer) &&
+           among(meeting->relays, meeting->relay_count, relay);
+}
+
+/* ---- windows ---- */
+
+static uint64_t who(const struct bw_id *entry)
+{
+    uint64_t hash = 0; /* entries are random: any half of one is as good as a hash */
+    memcpy(&hash, entry->bytes + 8, sizeof hash);
+    return hash;
+}
+
+static void changed(void *context, const struct bw_quality_change *change)
+{
+    struct ingest_meeting *meeting = context;
+    (void)change;
+    meeting->core->counts.class_changes++;
+}
+
+static void judged(void *context, const struct bw_quality_stream_key *key,
+                   const struct bw_quality_window *window, const struct bw_quality_judgement *judgement)
+{
+    (void)key;
+    ingest_hours_add(context, window, judgement);
+}
+
+static bool windows_create(struct ingest_meeting *meeting)
+{
+    const struct bw_ingest_core *core = meeting->core;
+    const struct bw_quality_limits limits = {.bytes = core->config.window_bytes, .first_seq = core->now_ms};
+    const struct bw_quality_sink sink = {
+        .chunk = ingest_row_closed, .changed = changed, .judged = judged, .context = meeting};
+    return bw_quality_meeting_create(&limits, &sink, &meeting->windows, NULL) == BW_OK;
+}
+
+static enum fate fate_of(struct bw_ingest_core *core, enum bw_quality_fate found)
+{
+    switch (found) {
+    case BW_QUALITY_TAKEN:
+        core->counts.taken++;
+        return FATE_TAKEN;
+    case BW_QUALITY_DOUBLED:
+        core->counts.doubled++;
+        return FATE_TAKEN;
+    case BW_QUALITY_LATE:
+        core->counts.late++;
+        return FATE_DROPPED;
+    case BW_QUALITY_CROWDED:
+        return FATE_OVERLOADED;
+    case BW_QUALITY_IMPOSSIBLE:
+    case BW_QUALITY_AHEAD:
+    case BW_QUALITY_FATES:
+        break;
+    }
+    return FATE_REFUSED;
+}
+
+static enum fate add(struct ingest_meeting *meeting, const struct bw_api_quality *batch,
+                     const struct bw_api_window *window, const struct ingest_slot *slot)
+{
+    struct bw_ingest_core *core = meeting->core;
+    if (core->counts.window_bytes >= core->config.window_bytes || meeting->leaving ||
+        (meeting->windows == NULL && !windows_create(meeting)))
+        return FATE_OVERLOADED;
+    uint32_t relay = batch->source == BW_QUALITY_FROM_RELAY ? batch->relay : 0;
+    const struct bw_quality_stream_key key = {.slot = window->slot,
+                                              .source = batch->source,
+                                              .stream =
+                                                  bw_api_stream_id(batch->source, relay, window->stream)};
+    enum bw_quality_fate found = BW_QUALITY_CROWDED;
+    core->adding_relay = batch->relay;
+    core->adding_who = who(&slot->entry);
+    enum bw_code code = bw_quality_meeting_add(meeting->windows, &key, window->media, &window->window,
+                                               (int64_t)core->now_ms, &found, NULL, NULL);
+    size_t bytes = bw_quality_meeting_bytes(meeting->windows);
+    core->counts.window_bytes += bytes - meeting->bytes;
+    meeting->bytes = bytes;
+    if (code != BW_OK)
+        return FATE_OVERLOADED;
+    if (found == BW_QUALITY_TAKEN)
+        meeting->dirty = true;
+    meeting->last_ms = core->now_ms;
+    return fate_of(core, found);
+}
+
+/* True: it has its fate. False: its meeting must be asked first; `last` says that this was just done. */
+static bool judge(struct ingest_meeting *meeting, struct bw_api_quality *batch, size_t index, bool last)
+{
+    struct bw_ingest_core *core = meeting->core;
+    const struct bw_api_window *window = &batch->windows[index];
+    if (!meeting->known && !last)
+        return false;
+    struct ingest_slot *slot;
+    HASH_FIND(hh, meeting->slots, &window->slot, sizeof window->slot, slot);
+    bool may = batch->source == BW_QUALITY_FROM_RELAY ? carried(meeting, slot, batch->relay, window->stream)
+                                                      : slot != NULL && meeting->tenant != NULL &&
+                                                            bw_id_equal(&meeting->tenant->id, &batch->tenant);
+    if (!may && !last)
+        return false;
+    settle(core, batch, index, may && meeting->known ? add(meeting, batch, window, slot) : FATE_REFUSED);
+    return true;
+}
+
+static bool wait_for_owner(struct ingest_meeting *meeting, struct bw_api_quality *batch, size_t index)
+{
+    struct waiting *waiting = bw_malloc(sizeof *waiting);
+    if (waiting == NULL)
+        return false;
+    *waiting = (struct waiting){.batch = batch, .index = index};
+    *meeting->waiting_end = waiting;
+    meeting->waiting_end = &waiting->next;
+    meeting->core->counts.waiting++;
+    batch->pending++;
+    ask(meeting);
+    return true;
+}
+
+void bw_ingest_core_take(struct bw_ingest_core *core, struct bw_api_quality *batch, uint64_t now_ms)
+{
+    core->now_ms = now_ms;
+    batch->pending = 1;
+    struct ingest_meeting *meeting = NULL;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct bw_id *id = &batch->windows[i].meeting;
+        if (meeting == NULL || !bw_id_equal(&meeting->id, id))
+            meeting = meeting_find(core, id);
+        if (meeting == NULL && !core->closing)
+            meeting = meeting_create(core, id);
+        if (meeting == NULL || core->closing) {
+            settle(core, batch, i, FATE_OVERLOADED);
+            continue;
+        }
+        if (!judge(meeting, batch, i, false) && !wait_for_owner(meeting, batch, i))
+            settle(core, batch, i, FATE_OVERLOADED);
+    }
+    release(core, batch);
+}
+
+/* ---- what owners say ---- */
+
+static bool learn(struct ingest_meeting *meeting, const struct bw_ingest_roster *roster)
+{
+    struct bw_ingest_core *core = meeting->core;
+    meeting->tenant = ingest_tenant_of(core, &roster->tenant);
+    if (meeting->tenant == NULL)
+        return false;
+    meeting->policy_revision = roster->policy_revision;
+    for (size_t i = 0; i < roster->relay_count; i++) {
+        learn_relay(core, &roster->relays[i]);
+        meeting_uses(meeting, roster->relays[i].number);
+    }
+    for (size_t i = 0; i < roster->slot_count; i++) {
+        struct ingest_slot *slot = slot_hold(meeting, roster->slots[i].slot);
+        if (slot == NULL)
+            return false;
+        slot->entry = roster->slots[i].entry;
+        slot_is_on(slot, roster->slots[i].relay);
+    }
+    meeting->known = true;
+    return true;
+}
+
+void bw_ingest_core_resolved(struct bw_ingest_core *core, const struct bw_ingest_roster *roster,
+                             uint64_t now_ms)
+{
+    core->now_ms = now_ms;
+    struct ingest_meeting *meeting = meeting_find(core, &roster->meeting);
+    if (meeting == NULL)
+        return;
+    meeting->asking = false;
+    if (roster->loading) {
+        meeting->ask_wanted = true;
+        return;
+    }
+    meeting->ended = meeting->ended || !roster->found || roster->ended;
+    if (roster->found && !learn(meeting, roster)) {
+        refuse_waiting(meeting, FATE_OVERLOADED);
+        return;
+    }
+    struct waiting *waiting = meeting->waiting;
+    meeting->waiting = NULL;
+    meeting->waiting_end = &meeting->waiting;
+    while (waiting != NULL) {
+        struct waiting *next = waiting->next;
+        core->counts.waiting--;
+        (void)judge(meeting, waiting->batch, waiting->index, true);
+        release(core, waiting->batch);
+        bw_free(waiting);
+        waiting = next;
+    }
+    if (!meeting->known)
+        ingest_meeting_let_go(meeting);
+}
+
+void bw_ingest_core_scope(struct bw_ingest_core *core, const struct bw_scope_public *scope)
+{
+    struct bw_error err;
+    if (core->sealer != NULL && bw_sealer_scope(core->sealer, scope, &err) != BW_OK)
+        bw_log(BW_LOG_ERROR, "scope_key_not_taken", "reason=\"%s\"", err.show);
+}
+
+/* ---- visits ---- */
+
+bool ingest_meeting_close(struct ingest_meeting *meeting)
+{
+    return meeting->windows == NULL || bw_quality_meeting_close(meeting->windows, NULL) == BW_OK;
+}
+
+static void leave(struct ingest_meeting *meeting)
+{
+    if (!ingest_meeting_close(meeting))
+        return; /* at the next visit */
+    meeting->leaving = true;
+    if (meeting->dirty)
+        ingest_summary_due(meeting);
+    meeting->dirty = false;
+}
+
+/* True: it is gone. */
+static bool visit(struct ingest_meeting *meeting)
+{
+    struct bw_ingest_core *core = meeting->core;
+    uint64_t quiet_ms = core->now_ms > meeting->last_ms ? core->now_ms - meeting->last_ms : 0;
+    if (meeting->leaving) {
+        if (meeting->rows > 0 || meeting->summary_due || meeting->summary_under_way ||
+            meeting->waiting != NULL)
+            return false;
+        ingest_meeting_let_go(meeting);
+        return true;
+    }
+    if (meeting->ask_wanted)
+        ask(meeting);
+    if (!meeting->known)
+        return false;
+    if (meeting->windows != NULL &&
+        bw_quality_meeting_tick(meeting->windows, (int64_t)core->now_ms, NULL) != BW_OK)
+        return false; /* memory was out; what is due stays open until the next visit */
+    if (meeting->dirty) {
+        ingest_rows_flush(meeting);
+        ingest_summary_due(meeting);
+        meeting->dirty = false;
+    }
+    if (core->closing || (meeting->ended && quiet_ms >= ENDED_GRACE_MS) || quiet_ms >= ABANDONED_MS)
+        leave(meeting);
+    else if (quiet_ms >= IDLE_MS && core->now_ms - meeting->asked_ms >= IDLE_MS)
+        ask(meeting);
+    return false;
+}
+
+void bw_ingest_core_tick(struct bw_ingest_core *core, uint64_t now_ms)
+{
+    core->now_ms = now_ms;
+    /* Each meeting once in a flush period. */
+    size_t meetings = HASH_COUNT(core->meetings);
+    size_t visits = core->closing ? meetings : meetings * BW_INGEST_TICK_MS / core->config.flush_ms + 1;
+    for (size_t i = 0; i < visits && core->ring != NULL; i++) {
+        struct ingest_meeting *meeting = core->ring;
+        core->ring = meeting->next;
+        (void)visit(meeting);
+    }
+    struct ingest_tenant *tenant, *next;
+    HASH_ITER(hh, core->tenants, tenant, next)
+    {
+        tenant->keyless = false; /* keys may have come */
+        ingest_hours_forget(tenant, now_ms, false);
+    }
+    ingest_rows_pump(core);
+}
+
+/* ---- life ---- */
+
+enum bw_code bw_ingest_core_create(const struct bw_ingest_config *config, const struct bw_ingest_ports *ports,
+                                   struct bw_ingest_core **out, struct bw_error *err)
+{
+    struct bw_ingest_core *core = bw_calloc(1, sizeof *core);
+    if (core == NULL)
+        return bw_fail_memory(err);
+    core->config = *config;
+    core->ports = *ports;
+    if (config->seals) {
+        struct bw_sealer_config sealer = {.cell = config->cell, .meetings_max = config->meetings};
+        memcpy(sealer.service_public, config->service_public, sizeof sealer.service_public);
+        enum bw_code code = bw_sealer_create(&sealer, &core->sealer, err);
+        if (code != BW_OK) {
+            bw_free(core);
+            return code;
+        }
+    }
+    *out = core;
+    return BW_OK;
+}
+
+void bw_ingest_core_close(struct bw_ingest_core *core, uint64_t now_ms)
+{
+    core->closing = true;
+    for (struct ingest_meeting *meeting = core->meetings; meeting != NULL; meeting = meeting->hh.next)
+        refuse_waiting(meeting, FATE_OVERLOADED);
+    bw_ingest_core_tick(core, now_ms);
+}
+
+bool bw_ingest_core_settled(const struct bw_ingest_core *core)
+{
+    if (core->writes > 0)
+        return false;
+    for (const struct ingest_row *row = core->first_row; row != NULL; row = row->next) {
+        if (!row->meeting->tenant->keyless)
+            return false;
+    }
+    for (const struct ingest_meeting *meeting = core->meetings; meeting != NULL; meeting = meeting->hh.next) {
+        if (meeting->dirty)
+            return false;
+    }
+    return core->first_summary == NULL && !ingest_hours_due(core);
+}
+
+void bw_ingest_core_destroy(struct bw_ingest_core *core)
+{
+    if (core == NULL)
+        return;
+    ingest_rows_finish(core);
+    struct ingest_meeting *meeting, *next_meeting;
+    HASH_ITER(hh, core->meetings, meeting, next_meeting)
+    {
+        refuse_waiting(meeting, FATE_OVERLOADED);
+        ingest_meeting_let_go(meeting);
+    }
+    struct ingest_tenant *tenant, *next_tenant;
+    HASH_ITER(hh, core->tenants, tenant, next_tenant)
+    {
+        ingest_hours_forget(tenant, 0, true);
+        HASH_DEL(core->tenants, tenant);
+        bw_free(tenant);
+    }
+    struct ingest_relay *relay, *next_relay;
+    HASH_ITER(hh, core->relays, relay, next_relay)
+    {
+        HASH_DEL(core->relays, relay);
+        bw_free(relay);
+    }
+    bw_sealer_destroy(core->sealer);
+    bw_free(core);
+}
+
+struct bw_ingest_counts bw_ingest_core_counts(const struct bw_ingest_core *core)
+{
+    struct bw_ingest_counts counts = core->counts;
+    counts.meetings = HASH_COUNT(core->meetings);
+    counts.rows_waiting = HASH_COUNT(core->rows);
+    return counts;
+}
