@@ -42,6 +42,7 @@ CREATE TABLE keystore.scope_key (
     made      timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (tenant, scope, day)
 );
+CREATE INDEX scope_key_made ON keystore.scope_key (made);
 
 -- Keys that records are sealed under, each sealed to a scope key. meeting is the nil UUID for the keys of roster
 -- records, which hold entries of many meetings; each entry in them is sealed under a key of its meeting.

@@ -25,6 +25,8 @@ CELL = "eu"
 RELAYS = ("par1", "fra1", "zrh1", "lon1", "ash1", "sin1")
 # The tenants whose residency is this cell, and the file with the policy of each.
 TENANTS = {"chu-lyon": "fr-hospital.yaml", "uni-example": "university.yaml", "acme-europe": "multinational-eu.yaml"}
+SERVE_LOGIN, VAULT_LOGIN = "bailiwick_serve_login", "bailiwick_vault_login"
+LOGINS = {SERVE_LOGIN: "bailiwick_serve", VAULT_LOGIN: "bailiwick_vault"}
 START_S = 30
 # Longer paths do not fit a Unix socket's address.
 SOCKET_PATH_MAX = 90
@@ -226,10 +228,12 @@ class Stack:
         with open(sample, encoding="utf-8") as file:
             text = file.read()
         port = self.state["ports"]["grpc"]
-        conninfo = self.postgres("status")
+        owner = self.postgres("status")
+        serve, vault = (owner.replace("user=postgres", f"user={user}") for user in LOGINS)
         for old, new in (('address: "::"', "address: 127.0.0.1"), ("port: 7443", f"port: {port}"),
                          ("localhost:7443", f"127.0.0.1:{port}"),
-                         ("host=/run/postgresql dbname=bailiwick", conninfo)):
+                         (f"host=/run/postgresql dbname=bailiwick user={SERVE_LOGIN}", serve),
+                         (f"host=/run/postgresql dbname=bailiwick user={VAULT_LOGIN}", vault)):
             if old not in text:
                 raise Problem(f"the configuration that `bailiwickd init` writes has no {old} any more")
             text = text.replace(old, new)
@@ -237,7 +241,11 @@ class Stack:
                  f"topology: {json.dumps(FLEET)}\n"
                  f"limits: {{ workers: 2 }}\n")
         self.write(text, "cell", "bailiwickd.yaml")
-        self.run([self.program("bailiwickd"), "migrate", "--config", self.config_file()])
+        self.run([self.program("bailiwickd"), "migrate", "--config", self.config_file(), "--conninfo", owner])
+        # Two users of the database, as in a real cell: the one that faces the network cannot read wrapped keys.
+        for login, role in LOGINS.items():
+            if not self.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{login}'"):
+                self.sql(f"CREATE ROLE {login} LOGIN IN ROLE {role}")
 
     def http(self, path):
         """Status and body of the daemon's probe listener; (0, "") when nobody answers."""

@@ -88,6 +88,8 @@ enum bw_code bw_api_admit(struct bw_grpc_call *call, const struct bw_grpc_method
 /* ---- decision records: struct bw_decision to the stored bytes and back ---- */
 BW_MUST_USE enum bw_code bw_api_record_encode(const struct bw_decision *decision, struct bw_buf *out,
                                               struct bw_error *err);
+/* Appends to an encoded JOINED where who it is lies sealed. */
+void bw_api_record_name_roster(const struct bw_id *roster, uint32_t index, struct bw_buf *record);
 /* Into the arena. DATA_LOSS when the bytes are no record of ours. */
 BW_MUST_USE enum bw_code bw_api_record_decode(struct bw_view bytes, struct bw_arena *arena,
                                               struct bw_decision **out, struct bw_error *err);

@@ -243,6 +243,8 @@ void bw_api_join_meeting(struct bw_api_call *call)
         .region = text_or_null(request->region),
         .declared = declared,
         .home_tenant = home,
+        .client_address = text_or_null(request->client_address),
+        .client_version = text_or_null(request->client_version),
     };
     bw_api_submit(call, BW_OP_JOIN, placed);
 }

@@ -294,6 +294,18 @@ enum bw_code bw_api_record_encode(const struct bw_decision *decision, struct bw_
     return code == BW_OK ? BW_OK : bw_fail_memory(err);
 }
 
+/* Appended to a record that is encoded already: its fields have the highest numbers, so that the bytes are
+ * those of one encoding. */
+void bw_api_record_name_roster(const struct bw_id *roster, uint32_t index, struct bw_buf *record)
+{
+    message name;
+    bailiwick__v1__decision__init(&name);
+    name.roster_record = id_of(roster);
+    name.roster_index = index;
+    if (bw_wire_encode(&name.base, record) != BW_OK)
+        record->failed = true;
+}
+
 /* ---- decoding ---- */
 
 static const char *text_or_null(const char *s)
@@ -329,6 +341,8 @@ static bool parts_fit(const message *from)
 
 static void read_common(const message *from, struct bw_decision *out)
 {
+    bytes_into(&from->roster_record, out->roster_record.bytes, sizeof out->roster_record.bytes);
+    out->roster_index = from->roster_index;
     out->kind = (enum bw_decision_kind)from->kind;
     bytes_into(&from->meeting, out->meeting.bytes, sizeof out->meeting.bytes);
     bytes_into(&from->tenant, out->tenant.bytes, sizeof out->tenant.bytes);

@@ -279,6 +279,9 @@ static enum bw_code submit_change(struct batch *batch, struct change *change, st
             .record = bw_buf_view(record),
             .relays = relays,
             .creates = change->change.decision.kind == BW_DECISION_CREATED,
+            .join = change->op != NULL && change->change.decision.kind == BW_DECISION_JOINED
+                        ? &change->op->join
+                        : NULL,
         };
         for (size_t i = 0; i < change->change.effect_count; i++) {
             uint32_t relay = change->change.effects[i].relay;

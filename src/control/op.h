@@ -75,6 +75,7 @@ struct bw_op_join {
     const uint32_t *declared;     /* BW_SCHEME_BIT mask the endpoint declares; NULL: did not say */
     const char *home_tenant;      /* a guest's; NULL: a member */
     const char *relay;            /* INVITE: the one wanted; NULL: any */
+    const char *client_address, *client_version; /* NULL: unknown; decide nothing, and are only ever sealed */
 };
 
 struct bw_op_leave {

@@ -68,6 +68,7 @@ struct bw_row {
     const uint32_t *relays; /* concerned, ascending */
     size_t relay_count;
     bool creates;
+    const struct bw_op_join *join; /* JOINED: who it is, for whoever may seal it; else NULL */
 };
 
 struct bw_owner_ports {

@@ -150,6 +150,10 @@ struct bw_decision {
     /* ENDED */
     uint8_t end_reason; /* enum bw_end_reason */
 
+    /* JOINED: where who it is lies sealed; zero: nowhere. Known when the row is written, not before. */
+    struct bw_id roster_record;
+    uint32_t roster_index;
+
     /* JOINED, CONNECTOR_INVITED: why this relay. */
     uint32_t relays_considered, relays_allowed;
     struct bw_decision_score score;

@@ -1,6 +1,7 @@
 #include "server/config.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "runtime/file.h"
@@ -28,6 +29,11 @@ struct raw_signer {
     struct bw_pos at;
     struct bw_yaml_text key, ca_certificate, ca_key;
 };
+struct raw_vault {
+    struct bw_pos at;
+    struct bw_yaml_text conninfo, keyring, service_key, service_public;
+    struct bw_yaml_number sweep;
+};
 struct raw_http {
     struct bw_pos at;
     struct bw_yaml_text address;
@@ -49,6 +55,7 @@ struct raw_config {
     struct raw_listen listen;
     struct raw_database database;
     struct raw_signer signer;
+    struct raw_vault vault;
     struct raw_http http;
     struct raw_log log;
     struct raw_limits limits;
@@ -153,6 +160,43 @@ static const struct bw_field signer_fields[] = {
      .doc = "That CA's key (PEM). Absent: your CA issues certificates elsewhere."},
 };
 TABLE(signer_table, "signer", "Keys of the signer process.", signer_fields, struct raw_signer);
+
+static const struct bw_field vault_fields[] = {
+    {.key = "conninfo",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_vault, conninfo),
+     .flags = BW_FIELD_REQUIRED,
+     .doc =
+         "The same database, as a user who is a member of the role bailiwick_vault. Only the vault process "
+         "connects with it."},
+    {.key = "keyring",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_vault, keyring),
+     .flags = BW_FIELD_REQUIRED,
+     .doc =
+         "Root keys of the metadata: a file that this user alone can read, or credential:NAME for a systemd "
+         "credential. Only the vault process reads it. Who loses it loses all metadata."},
+    {.key = "serviceKey",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_vault, service_key),
+     .flags = BW_FIELD_REQUIRED,
+     .doc = "Ed25519 private key (PEM) that signs scope keys and receipts of erasure. Only the vault process "
+            "reads it."},
+    {.key = "servicePublicKey",
+     .type = BW_FIELD_TEXT,
+     BW_AT(struct raw_vault, service_public),
+     .flags = BW_FIELD_REQUIRED,
+     .doc =
+         "Its public half (PEM). The network-facing process seals to no key that this one has not signed."},
+    {.key = "sweep",
+     .type = BW_FIELD_DURATION,
+     BW_AT(struct raw_vault, sweep),
+     .min = 1000,
+     .max = 86400000,
+     .fallback = "1h",
+     .doc = "How often metadata whose retention has ended is deleted, with its keys."},
+};
+TABLE(vault_table, "vault", "The process that opens sealed metadata.", vault_fields, struct raw_vault);
 
 static const struct bw_field http_fields[] = {
     {.key = "address",
@@ -309,6 +353,13 @@ static const struct bw_field config_fields[] = {
      .table = &signer_table,
      .flags = BW_FIELD_REQUIRED,
      .doc = "Keys of the signer process."},
+    {.key = "vault",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_config, vault),
+     .table = &vault_table,
+     .doc = "Sealed metadata: who took part, and how well it worked. Absent: it is not kept, and support "
+            "questions "
+            "are refused."},
     {.key = "http",
      .type = BW_FIELD_MAP,
      BW_AT(struct raw_config, http),
@@ -345,6 +396,15 @@ static void take_operators(struct bw_daemon_config *config, const struct raw_con
     config->operator_count = raw->operators.count;
 }
 
+/* A file, or the name of a systemd credential. */
+static const char *copy_secret_path(struct bw_copies *copies, const struct bw_yaml_text *text)
+{
+    static const char prefix[] = "credential:";
+    if (text->text.len >= sizeof prefix - 1 && memcmp(text->text.data, prefix, sizeof prefix - 1) == 0)
+        return bw_copy_text(copies, text);
+    return bw_copy_path(copies, text);
+}
+
 static void from_raw(struct bw_daemon_config *config, const struct raw_config *raw, struct bw_copies *copies)
 {
     config->cell = bw_copy_text(copies, &raw->cell);
@@ -369,6 +429,11 @@ static void from_raw(struct bw_daemon_config *config, const struct raw_config *r
     config->signer_key = bw_copy_path(copies, &raw->signer.key);
     config->ca_certificate = bw_copy_path(copies, &raw->signer.ca_certificate);
     config->ca_key = bw_copy_path(copies, &raw->signer.ca_key);
+    config->vault_conninfo = bw_copy_text(copies, &raw->vault.conninfo);
+    config->vault_keyring = copy_secret_path(copies, &raw->vault.keyring);
+    config->vault_service_key = bw_copy_path(copies, &raw->vault.service_key);
+    config->vault_service_public = bw_copy_path(copies, &raw->vault.service_public);
+    config->vault_sweep_ms = raw->vault.sweep.value;
     config->state_directory = bw_copy_path(copies, &raw->state);
     config->topology = bw_copy_path(copies, &raw->topology);
     config->geo_database = bw_copy_path(copies, &raw->geo);

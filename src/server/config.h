@@ -30,6 +30,9 @@ struct bw_daemon_config {
 
     const char *signer_key, *ca_certificate,
         *ca_key; /* the last two NULL: certificates are issued elsewhere */
+    /* NULL: metadata is not kept */
+    const char *vault_conninfo, *vault_keyring, *vault_service_key, *vault_service_public;
+    uint64_t vault_sweep_ms;
     const char *state_directory;
 
     const char *topology; /* a Fleet file whose cells, regions, rttMs and legs count; NULL: none */

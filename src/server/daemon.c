@@ -19,7 +19,9 @@
 #include "server/orders.h"
 #include "server/recovery.h"
 #include "server/signer_child.h"
+#include "server/vault_keeper.h"
 #include "server/worker.h"
+#include "store/metadata.h"
 
 enum { SIGNER_START_MS = 5000 };
 
@@ -73,11 +75,14 @@ void bw_daemon_broken(struct bw_daemon *daemon, const char *what)
 static enum bw_code open_database(struct life *life, struct bw_error *err)
 {
     const struct bw_daemon_config *config = life->daemon.config;
+    bool readable = false;
     struct bw_store_durability durability;
     struct bw_store_cell cell;
     enum bw_code code = bw_store_db_open(config->conninfo, &life->db, err);
     if (code == BW_OK)
         code = bw_store_schema_check(life->db, err);
+    if (code == BW_OK)
+        code = bw_store_keys_readable(life->db, &readable, err);
     if (code == BW_OK)
         code = bw_store_durability_check(life->db, config->allow_unsafe_standbys, &durability, err);
     if (code == BW_OK)
@@ -86,6 +91,11 @@ static enum bw_code open_database(struct life *life, struct bw_error *err)
         code = bw_store_cell_read(life->db, &cell, err);
     if (code != BW_OK)
         return code;
+    /* The network-facing process must not be able to read what the vault keeps from it. */
+    if (readable && config->vault_conninfo != NULL)
+        bw_log(BW_LOG_WARN, "vault_not_separate",
+               "reason=\"the user of database.conninfo could read the keystore; give it a user that is only a member "
+               "of bailiwick_serve\"");
     if (!durability.safe)
         bw_log(BW_LOG_WARN, "not_durable", "reason=\"%s\"", durability.text);
     life->daemon.stream = cell.stream;
@@ -185,6 +195,17 @@ static struct bw_grpc_tls_config tls_files(const struct bw_daemon_config *config
     };
 }
 
+static enum bw_code create_vault(struct bw_daemon *daemon, struct bw_error *err)
+{
+    if (daemon->config->vault_conninfo == NULL) {
+        bw_log(BW_LOG_WARN, "metadata_not_kept",
+               "reason=\"no vault in %s: who takes part is not kept, and support questions are refused\"",
+               daemon->config->file);
+        return BW_OK;
+    }
+    return bw_vault_keeper_create(daemon, &daemon->vault, err);
+}
+
 static enum bw_code create_parts(struct life *life, struct bw_error *err)
 {
     struct bw_daemon *daemon = &life->daemon;
@@ -205,6 +226,8 @@ static enum bw_code create_parts(struct life *life, struct bw_error *err)
     enum bw_code code = bw_desk_start(config->conninfo, "bw-desk", &daemon->desk, err);
     if (code == BW_OK)
         code = bw_desk_start(config->conninfo, "bw-lease", &daemon->lease_desk, err);
+    if (code == BW_OK)
+        code = create_vault(daemon, err);
     if (code == BW_OK)
         code = bw_hub_create_bound(daemon, &daemon->hub, err);
     for (unsigned i = 0; code == BW_OK && i < workers; i++) {
@@ -300,6 +323,8 @@ static enum bw_code start(struct life *life, struct bw_error *err)
         code = bw_recovery_restore(daemon, life->db, err);
     bw_store_db_close(life->db);
     life->db = NULL;
+    if (code == BW_OK && daemon->vault != NULL)
+        bw_vault_keeper_start(daemon->vault);
     if (code == BW_OK)
         code = watch_signals(life, err);
     if (code == BW_OK)
@@ -354,9 +379,11 @@ static void stop(struct life *life, bool orderly)
     bw_desk_stop(daemon->desk);
     bw_desk_stop(daemon->lease_desk);
     daemon->desk = daemon->lease_desk = NULL;
+    bw_vault_keeper_stop(daemon->vault);
     bw_signer_child_destroy(life->signer_child);
     end_workers(daemon);
     bw_hub_destroy(daemon->hub);
+    bw_vault_keeper_destroy(daemon->vault);
     bw_signer_client_destroy(life->signer);
     bw_signal_destroy(life->term);
     bw_signal_destroy(life->interrupt);

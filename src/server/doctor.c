@@ -6,12 +6,15 @@
 
 #include "base/secret.h"
 #include "crypto/certificate.h"
+#include "crypto/pem.h"
 #include "geo/geo.h"
 #include "runtime/clock.h"
 #include "runtime/file.h"
 #include "server/pki_cert.h"
 #include "store/decisions.h"
+#include "store/metadata.h"
 #include "store/replicas.h"
+#include "vault/keyring.h"
 
 enum { FILE_MAX_BYTES = 1 << 20, CLOCK_OFF_MS = 2000, EXPIRES_SOON_MS = 14 * 86400000 };
 
@@ -143,6 +146,49 @@ static void check_signer(struct visit *visit)
                                            : "signs grants; certificates are issued elsewhere");
 }
 
+/* Files alone: whether the keyring is the right one, the vault process finds out with the stored keys. */
+static void check_vault(struct visit *visit)
+{
+    const struct bw_daemon_config *config = visit->config;
+    if (config->vault_conninfo == NULL) {
+        tell(visit, "note", "vault", "no vault in %s: who takes part is not kept", config->file);
+        return;
+    }
+    struct bw_error err;
+    struct bw_provider *provider = NULL;
+    struct bw_provider_facts facts;
+    struct bw_buf key = {0}, public_key = {0};
+    if (bw_keyring_open(config->vault_keyring, &provider, &err) != BW_PROVIDER_OK) {
+        tell(visit, "problem", "vault", "%s", err.show);
+        return;
+    }
+    bw_provider_describe(provider, &facts);
+    bw_provider_destroy(provider);
+    uint8_t seed[BW_ED25519_SEED_SIZE], pinned[BW_ED25519_PUBLIC_SIZE], own[BW_ED25519_PUBLIC_SIZE];
+    struct bw_ed25519_signer *signer = NULL;
+    if (read_text(visit, "vault", config->vault_service_key, true, &key) &&
+        read_text(visit, "vault", config->vault_service_public, false, &public_key)) {
+        if (bw_pem_read_ed25519_seed(bw_buf_view(&key), config->vault_service_key, seed, &err) != BW_OK ||
+            bw_pem_read_ed25519_public(bw_buf_view(&public_key), config->vault_service_public, pinned,
+                                       &err) != BW_OK ||
+            bw_ed25519_signer_create(seed, &signer, &err) != BW_OK) {
+            tell(visit, "problem", "vault", "%s", err.show);
+        } else {
+            bw_ed25519_signer_public(signer, own);
+            if (memcmp(own, pinned, sizeof own) != 0)
+                tell(visit, "problem", "vault", "%s is not the public half of %s: nothing would be sealed",
+                     config->vault_service_public, config->vault_service_key);
+            else
+                tell(visit, "ok", "vault", "%s, %u root keys, \"%s\" active", facts.kind, facts.keys,
+                     facts.active);
+        }
+    }
+    bw_wipe(seed, sizeof seed);
+    bw_ed25519_signer_destroy(signer);
+    bw_pem_finish_secret(&key);
+    bw_buf_finish(&public_key);
+}
+
 /* ---- the database ---- */
 
 static void check_clock(struct visit *visit, const struct bw_store_heads *heads)
@@ -197,6 +243,13 @@ static void check_contents(struct visit *visit, struct bw_store_db *db)
              : visit->config->allow_unsafe_standbys ? "note"
                                                     : "problem",
              "durability", "%s", durability.text);
+    bool readable = false;
+    if (visit->config->vault_conninfo != NULL && bw_store_keys_readable(db, &readable, &err) == BW_OK &&
+        readable)
+        tell(visit, "problem", "roles",
+             "the user of database.conninfo could read the vault's keys: let it be a member of "
+             "bailiwick_serve and "
+             "nothing else");
     uint64_t lease = 0;
     if (bw_store_replicas_read(db, other_lease, &lease, &err) == BW_OK && lease > 0)
         tell(visit, "note", "replica",
@@ -242,6 +295,7 @@ int bw_doctor(const struct bw_daemon_config *config, FILE *out)
     tell(&visit, "ok", "config", "%s", config->file);
     check_certificate(&visit);
     check_signer(&visit);
+    check_vault(&visit);
     check_geo(&visit);
     check_database(&visit);
     if (visit.problems == 0)

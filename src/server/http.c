@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <microhttpd.h>
@@ -9,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "server/hub.h"
+#include "server/vault_keeper.h"
 #include "server/worker.h"
 
 struct bw_http {
@@ -64,6 +66,10 @@ static void metrics(const struct bw_daemon *daemon, struct bw_buf *out)
     sample(out, name, type, atomic_load(&bw_hub_metrics(daemon->hub)->field));
     BW_HUB_METRIC_MAP(X)
 #undef X
+    family(out, "bailiwick_metadata_active", "gauge",
+           "1: who takes part is sealed, and can be opened by the vault; 0: look at /healthz.");
+    sample(out, "bailiwick_metadata_active", "gauge",
+           bw_vault_keeper_health(daemon->vault) == BW_VAULT_ACTIVE);
     bw_buf_append_str(out, "# EOF\n");
 }
 
@@ -91,8 +97,13 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     struct bw_http *http = context;
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, text, bw_view_str("only GET\n"));
-    if (strcmp(url, "/healthz") == 0)
-        return answer(connection, MHD_HTTP_OK, text, bw_view_str("ok\n"));
+    if (strcmp(url, "/healthz") == 0) {
+        char health[64];
+        /* Without its metadata a meeting is as safe as with it: told, and no reason to end the process. */
+        snprintf(health, sizeof health, "ok\nmetadata: %s\n",
+                 bw_vault_health_name(bw_vault_keeper_health(http->daemon->vault)));
+        return answer(connection, MHD_HTTP_OK, text, bw_view_str(health));
+    }
     if (strcmp(url, "/readyz") == 0) {
         const char *why = why_not_ready(http->daemon);
         return why == NULL ? answer(connection, MHD_HTTP_OK, text, bw_view_str("ok\n"))

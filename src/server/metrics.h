@@ -24,6 +24,9 @@
     X(groups_committed, "bailiwick_groups_committed", "counter", "Groups committed.")                        \
     X(groups_resent, "bailiwick_groups_resent", "counter",                                                   \
       "Groups sent again because their outcome was unknown.")                                                \
+    X(metadata_sealed, "bailiwick_metadata_sealed", "counter", "Roster entries sealed.")                     \
+    X(metadata_dropped, "bailiwick_metadata_dropped", "counter",                                             \
+      "Roster entries not kept, because no key to seal them was known.")                                     \
     X(database_lanes, "bailiwick_database_lanes", "gauge", "Writer connections that are up.")
 
 struct bw_worker_metrics {
@@ -37,8 +40,7 @@ struct bw_worker_metrics {
     X(relays, "bailiwick_relays", "gauge", "Enrolled relays.")                                               \
     X(relays_serving, "bailiwick_relays_serving", "gauge", "Relays that take new participants.")             \
     X(sessions, "bailiwick_relay_sessions", "gauge", "Open relay sessions.")                                 \
-    X(feed_resources, "bailiwick_feed_resources", "gauge",                                                   \
-      "Slots, links and keys that relays should hold.")                                                      \
+    X(feed_resources, "bailiwick_feed_resources", "gauge", "Slots, links and keys that relays should hold.") \
     X(feed_tombstones, "bailiwick_feed_tombstones", "gauge",                                                 \
       "Removals that are kept for relays that come back.")                                                   \
     X(head_group, "bailiwick_head_group", "counter", "Last group applied to the relays' feeds.")             \

@@ -10,6 +10,7 @@
 #include "runtime/log.h"
 #include "runtime/random.h"
 #include "server/hub.h"
+#include "server/vault_keeper.h"
 #include "server/worker.h"
 #include "store/decisions.h"
 #include "store/fleet.h"
@@ -225,6 +226,9 @@ enum bw_code bw_orders_read_policies(struct bw_store_db *db,
 static enum bw_code give_to_workers(struct bw_daemon *daemon, struct bw_policy_set *set, struct bw_error *err)
 {
     enum bw_code code = BW_OK;
+    /* A tenant that has just got its first policy is about to have its first meeting. */
+    if (daemon->vault != NULL)
+        bw_vault_keeper_want(daemon->vault, &set->tenant);
     for (unsigned i = 0; i < daemon->worker_count; i++) {
         if (!bw_worker_set_policy(daemon->workers[i], set))
             code = bw_fail_memory(err);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -15,6 +16,7 @@
 #include "runtime/file.h"
 #include "runtime/random.h"
 #include "server/pki_cert.h"
+#include "vault/keyring.h"
 
 enum { SERVER_LIFETIME_S = 397 * BW_PKI_DAY_S, OPERATOR_LIFETIME_S = BW_PKI_LIFETIME_MAX_S, NAMES_MAX = 64 };
 enum { PRIVATE_MODE = 0600, PUBLIC_MODE = 0644, DIRECTORY_MODE = 0700, PATH_SIZE = 4096 };
@@ -161,13 +163,13 @@ static void take_your_ca(struct run *run)
     bw_buf_finish(&text);
 }
 
-static void write_public(struct run *run, const uint8_t seed[BW_ED25519_SEED_SIZE])
+static void write_public(struct run *run, const char *file, const uint8_t seed[BW_ED25519_SEED_SIZE])
 {
     char path[PATH_SIZE];
     uint8_t public_key[BW_ED25519_PUBLIC_SIZE];
     struct bw_ed25519_signer *signer = NULL;
     struct bw_buf pem = {0};
-    path_in(run, "signer.pub", path);
+    path_in(run, file, path);
     if (exists(path)) {
         note(run, "kept", path);
         return;
@@ -182,12 +184,12 @@ static void write_public(struct run *run, const uint8_t seed[BW_ED25519_SEED_SIZ
     bw_ed25519_signer_destroy(signer);
 }
 
-static void make_signer_key(struct run *run)
+static void make_signing_pair(struct run *run, const char *private_file, const char *public_file)
 {
     char path[PATH_SIZE];
     uint8_t seed[BW_ED25519_SEED_SIZE];
     struct bw_buf pem = {0};
-    path_in(run, "signer.key", path);
+    path_in(run, private_file, path);
     if (run->code != BW_OK)
         return;
     if (exists(path)) {
@@ -203,8 +205,32 @@ static void make_signer_key(struct run *run)
     }
     bw_pem_finish_secret(&pem);
     if (run->code == BW_OK)
-        write_public(run, seed);
+        write_public(run, public_file, seed);
     bw_wipe(seed, sizeof seed);
+}
+
+/* One root key, named after the year, which is all that a name has to tell. */
+static void make_keyring(struct run *run)
+{
+    char path[PATH_SIZE], name[32];
+    path_in(run, "vault.keyring", path);
+    if (run->code != BW_OK)
+        return;
+    if (exists(path)) {
+        note(run, "kept", path);
+        return;
+    }
+    uint8_t key[BW_PROVIDER_KEY_SIZE];
+    struct bw_buf text = {0};
+    time_t now = (time_t)(bw_clock_wall_ms() / 1000);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    snprintf(name, sizeof name, "root-%d", utc.tm_year + 1900);
+    bw_random_bytes(key, sizeof key);
+    run->code = bw_keyring_new(name, key, &text, run->err);
+    create(run, path, PRIVATE_MODE, bw_buf_view(&text));
+    bw_wipe(key, sizeof key);
+    bw_pem_finish_secret(&text);
 }
 
 /* NAME.key and NAME.crt. */
@@ -372,7 +398,11 @@ enum bw_code bw_pki_init(const struct bw_pki_init *init, struct bw_buf *report, 
         take_your_ca(run);
     else if (run->code == BW_OK)
         make_own_ca(run);
-    make_signer_key(run);
+    make_signing_pair(run, "signer.key", "signer.pub");
+    if (run->code == BW_OK)
+        make_signing_pair(run, "vault.key", "vault.pub");
+    if (run->code == BW_OK)
+        make_keyring(run);
     if (run->code == BW_OK)
         make_server_credential(run);
     if (run->code == BW_OK)

@@ -6,6 +6,14 @@ static const char before[] =
     "apiVersion: bailiwick/v1\n"
     "kind: DaemonConfig\n";
 
+static const char vault[] =
+    "\n\n"
+    "vault: # only the vault process reads these keys and connects as this user; back the keyring up\n"
+    "  conninfo: \"host=/run/postgresql dbname=bailiwick user=bailiwick_vault_login\"\n"
+    "  keyring: vault.keyring\n"
+    "  serviceKey: vault.key\n"
+    "  servicePublicKey: vault.pub\n";
+
 static const char after[] = "\n"
                             "# http: { address: 127.0.0.1, port: 9443 } # /healthz, /readyz and /metrics\n"
                             "# log: { level: info, format: json }\n";
@@ -37,10 +45,10 @@ void bw_pki_sample_config(const struct bw_pki_init *init, const char *trust_doma
                   "  endpoint: \"%s:7443\" # how callers and other replicas reach this one\n"
                   "  tls: { certificate: server.crt, key: server.key, ca: ca.crt }\n",
                   host);
-    bw_buf_append_str(
-        out, "\n"
-             "database:\n"
-             "  conninfo: \"host=/run/postgresql dbname=bailiwick\" # passwords belong into a passfile\n");
+    bw_buf_append_str(out, "\n"
+                           "database:\n"
+                           "  conninfo: \"host=/run/postgresql dbname=bailiwick user=bailiwick_serve_login\" "
+                           "# passwords belong into a passfile\n");
     bw_buf_append_str(out,
                       "\n"
                       "signer: # only the signer process reads these keys\n"
@@ -48,5 +56,6 @@ void bw_pki_sample_config(const struct bw_pki_init *init, const char *trust_doma
                       "  caCertificate: ca.crt # without this pair your CA issues certificates elsewhere\n"
                       "  caKey: ");
     append_quoted(out, ca_key);
+    bw_buf_append_str(out, vault);
     bw_buf_append_str(out, after);
 }

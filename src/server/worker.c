@@ -104,6 +104,8 @@ enum bw_code bw_worker_create(struct bw_daemon *daemon, unsigned index, struct b
     if (code == BW_OK)
         code = bw_signer_client_create(worker->loop, 0, &worker->signer, err);
     if (code == BW_OK)
+        code = bw_worker_create_roster(worker, err);
+    if (code == BW_OK)
         code = bw_worker_create_owner(worker, err);
     if (code == BW_OK)
         code = create_api(worker, err);
@@ -130,6 +132,7 @@ enum bw_code bw_worker_start(struct bw_worker *worker, struct bw_error *err)
         .replica = daemon->replica.id,
         .replica_epoch = daemon->replica.epoch,
         .first_writer = worker->index * 2,
+        .sealing = bw_worker_sealing(worker),
     };
     enum bw_code code = bw_store_writer_create(worker->loop, &writer, &worker->writer, err);
     if (code != BW_OK)
@@ -238,6 +241,7 @@ void bw_worker_destroy(struct bw_worker *worker)
     bw_timer_destroy(worker->wake_timer);
     bw_callers_release(worker->callers);
     bw_geo_unref(worker->geo);
+    bw_worker_destroy_roster(worker);
     if (worker->loop != NULL) {
         bw_loop_undefer(worker->loop, &worker->turn);
         bw_loop_undefer(worker->loop, &worker->flush);

@@ -114,7 +114,7 @@ static enum bw_code submit_row(void *context, const struct bw_row *row, void *to
         return bw_fail_memory(err);
     *trip = (struct row_trip){.worker = worker, .token = token};
     const struct bw_decision *decision = row->decision;
-    const struct bw_store_row stored = {
+    struct bw_store_row stored = {
         .meeting = decision->meeting,
         .tenant = decision->tenant,
         .request = decision->request,
@@ -127,6 +127,7 @@ static enum bw_code submit_row(void *context, const struct bw_row *row, void *to
         .record = row->record,
         .method = row->creates ? "CreateMeeting" : NULL,
     };
+    bw_worker_note(worker, row, &stored);
     enum bw_code code = bw_store_writer_submit(worker->writer, &stored, row_done, trip, err);
     if (code != BW_OK)
         bw_free(trip);
@@ -173,6 +174,8 @@ static void committed(void *context, uint64_t group, const struct bw_change *cha
         worker->group = group;
         bw_loop_defer(worker->loop, &worker->flush);
     }
+    if (change->decision.kind == BW_DECISION_ENDED)
+        bw_worker_roster_ended(worker, &change->decision);
     size_t need = worker->change_count + change->effect_count;
     if (need > worker->change_cap) {
         size_t cap = worker->change_cap ? worker->change_cap : 64;

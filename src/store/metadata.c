@@ -111,30 +111,15 @@ enum bw_code bw_store_scope_key_read(struct bw_store_db *db, const struct bw_id 
     return code == BW_OK ? read_scope(result, arena, out, err) : code;
 }
 
-enum bw_code bw_store_roots_read(struct bw_store_db *db, char (*names)[BW_STORE_ROOT_SIZE], size_t max,
-                                 size_t *count, struct bw_error *err)
+enum bw_code bw_store_scope_key_newest(struct bw_store_db *db, struct bw_arena *arena,
+                                       struct bw_store_scope_key *out, struct bw_error *err)
 {
     struct bw_pg_params params = {0};
-    bw_pg_int8(&params, (int64_t)max);
     PGresult *result = NULL;
-    /* A loose index scan would be quicker; there are as many rows as tenants have days. */
     enum bw_code code =
-        bw_pg_query(db, BW_PG_READS, "SELECT DISTINCT root FROM keystore.scope_key ORDER BY 1 LIMIT $1",
-                    &params, &result, err);
-    bw_pg_params_finish(&params);
-    if (code != BW_OK)
-        return code;
-    struct bw_pg_row row = {.result = result};
-    size_t found = (size_t)PQntuples(result);
-    for (size_t i = 0; i < found; i++) {
-        row.row = (int)i;
-        bw_pg_copy_text(&row, 0, names[i], BW_STORE_ROOT_SIZE);
-    }
-    PQclear(result);
-    if (row.failed)
-        return bw_pg_fail_shape(err);
-    *count = found;
-    return BW_OK;
+        find_row(db, "SELECT " SCOPE_COLUMNS " FROM keystore.scope_key ORDER BY made DESC LIMIT 1", &params,
+                 "there is no scope key yet", &result, err);
+    return code == BW_OK ? read_scope(result, arena, out, err) : code;
 }
 
 enum bw_code bw_store_meeting_key_read(struct bw_store_db *db, const struct bw_id *id,

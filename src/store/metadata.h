@@ -34,9 +34,9 @@ BW_MUST_USE enum bw_code bw_store_scope_key_find(struct bw_store_db *db, const s
 BW_MUST_USE enum bw_code bw_store_scope_key_read(struct bw_store_db *db, const struct bw_id *id,
                                                  struct bw_arena *arena, struct bw_store_scope_key *out,
                                                  struct bw_error *err);
-/* Root keys that some scope key needs; *count of at most max. */
-BW_MUST_USE enum bw_code bw_store_roots_read(struct bw_store_db *db, char (*names)[BW_STORE_ROOT_SIZE],
-                                             size_t max, size_t *count, struct bw_error *err);
+/* The one made last. NOT_FOUND: there is none yet. */
+BW_MUST_USE enum bw_code bw_store_scope_key_newest(struct bw_store_db *db, struct bw_arena *arena,
+                                                   struct bw_store_scope_key *out, struct bw_error *err);
 /* NOT_FOUND: destroyed, or never written. */
 BW_MUST_USE enum bw_code bw_store_meeting_key_read(struct bw_store_db *db, const struct bw_id *key,
                                                    struct bw_store_meeting_key *out, struct bw_error *err);

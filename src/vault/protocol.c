@@ -79,6 +79,7 @@ void bw_vault_encode_request(const struct bw_vault_request *request, struct bw_b
         append_caller(out, &request->caller);
         append_id(out, &request->tenant);
         bw_buf_append_u64(out, request->before_ms);
+        bw_buf_append_u64(out, request->quality_before_ms);
         break;
     default:
         BW_CHECK(request->type == BW_VAULT_STATUS);

@@ -95,8 +95,8 @@ struct bw_vault_request {
     /* ERASE */
     uint8_t erasure;       /* enum bw_vault_erasure */
     struct bw_view reason; /* up to BW_VAULT_REASON_MAX; for the record */
-    /* SWEEP: what is older than this goes */
-    uint64_t before_ms;
+    /* SWEEP: what is older than this goes; people's roster records, and quality */
+    uint64_t before_ms, quality_before_ms;
 };
 
 /* One opened row. */

@@ -107,6 +107,7 @@ bool bw_vault_decode_request(struct bw_view frame, struct bw_vault_request *requ
         ok = read_caller(&r, &got.caller);
         read_id(&r, &got.tenant);
         got.before_ms = bw_read_u64(&r);
+        got.quality_before_ms = bw_read_u64(&r);
         break;
     case BW_VAULT_STATUS:
         break;

@@ -18,6 +18,9 @@ enum {
     BW_ROSTER_TEXT_MAX = 64,
 };
 
+/* Of the bits that say which fields were masked. */
+enum { BW_ROSTER_TAG_USER = 1, BW_ROSTER_TAG_ADDRESS = 2 };
+
 /* One participant. Views borrow; an empty one, and 0, mean "not known". Text is UTF-8 without NUL. */
 struct bw_roster_entry {
     struct bw_view user;           /* localpart@domain */

@@ -9,11 +9,14 @@
 #include "server/doctor.h"
 #include "server/pki_init.h"
 #include "server/signer_main.h"
+#include "server/vault_main.h"
 #include "store/migrate.h"
 
 static const char usage[] =
     "usage: bailiwickd serve        --config FILE   run the control service\n"
-    "       bailiwickd migrate      --config FILE   bring the database to this version's schema\n"
+    "       bailiwickd migrate      --config FILE [--conninfo C]   bring the database to this version's "
+    "schema, as "
+    "its owner\n"
     "       bailiwickd check-config --config FILE   say what is wrong with a configuration\n"
     "       bailiwickd doctor       --config FILE   look for the usual mistakes of a cell: keys, database, "
     "clock\n"
@@ -49,13 +52,14 @@ static void migrated(void *context, unsigned version, const char *name)
     printf("applied %04u %s\n", version, name);
 }
 
-static int migrate(const struct bw_daemon_config *config)
+/* conninfo: of the user that owns the schema, which need not be the one that serves. */
+static int migrate(const struct bw_daemon_config *config, const char *conninfo)
 {
     struct bw_error err;
     struct bw_store_db *db = NULL;
     unsigned count = 0;
     const char *directory = config->schema_directory != NULL ? config->schema_directory : BW_SCHEMA_DIR;
-    enum bw_code code = bw_store_db_open(config->conninfo, &db, &err);
+    enum bw_code code = bw_store_db_open(conninfo, &db, &err);
     if (code == BW_OK)
         code = bw_store_migrate(db, directory, migrated, NULL, &count, &err);
     if (code == BW_OK)
@@ -87,8 +91,10 @@ int main(int argc, char **argv)
         return 0;
     }
     bool serve = strcmp(verb, "serve") == 0, check = strcmp(verb, "check-config") == 0,
-         doctor = strcmp(verb, "doctor") == 0;
-    if ((!serve && !check && !doctor && strcmp(verb, "migrate") != 0) || argc != 4 ||
+         doctor = strcmp(verb, "doctor") == 0, vault = strcmp(verb, "vault") == 0;
+    bool migrates = strcmp(verb, "migrate") == 0;
+    bool as_owner = migrates && argc == 6 && strcmp(argv[4], "--conninfo") == 0;
+    if ((!serve && !check && !doctor && !vault && !migrates) || (argc != 4 && !as_owner) ||
         strcmp(argv[2], "--config") != 0) {
         fputs(usage, stderr);
         return 2;
@@ -104,10 +110,12 @@ int main(int argc, char **argv)
         bw_log_configure(config->log_level, config->log_json);
         if (serve)
             code = bw_daemon_serve(config);
+        else if (vault)
+            code = bw_vault_main(config);
         else if (doctor)
             code = bw_doctor(config, stdout);
         else
-            code = check ? 0 : migrate(config);
+            code = check ? 0 : migrate(config, as_owner ? argv[5] : config->conninfo);
         if (check)
             printf("%s: ok\n", argv[3]);
     }

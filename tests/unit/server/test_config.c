@@ -52,6 +52,33 @@ static const char smallest[] = "apiVersion: bailiwick/v1\n"
                                "database: { conninfo: dbname=bailiwick }\n"
                                "signer: { key: signer.key }\n";
 
+static void a_keyring_is_a_file_or_a_credential_and_no_vault_is_none(void **state)
+{
+    (void)state;
+    struct bw_daemon_config *config = NULL;
+    struct bw_error err;
+    char text[1024];
+    assert_int_equal(load(smallest, &config, &err), BW_OK);
+    assert_null(config->vault_conninfo);
+    static const char *const keyrings[] = {"vault.keyring", "/etc/vault.keyring", "credential:keyring"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(
+            text, sizeof text,
+            "%svault: { conninfo: user=v, keyring: \"%s\", serviceKey: v.key, servicePublicKey: v.pub }\n",
+            smallest, keyrings[i]);
+        assert_int_equal(load(text, &config, &err), BW_OK);
+        assert_string_equal(config->vault_conninfo, "user=v");
+        assert_int_equal(config->vault_sweep_ms, 3600000);
+        if (i > 0)
+            assert_string_equal(config->vault_keyring, keyrings[i]);
+        else
+            assert_true(config->vault_keyring[0] == '/' &&
+                        strstr(config->vault_keyring, "/vault.keyring") != NULL);
+    }
+    snprintf(text, sizeof text, "%svault: { conninfo: user=v, keyring: k }\n", smallest);
+    assert_int_equal(load(text, &config, &err), BW_INVALID_ARGUMENT);
+}
+
 static void what_is_not_stated_has_its_documented_value(void **state)
 {
     (void)state;
@@ -188,6 +215,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_not_stated_has_its_documented_value, setup, teardown),
         cmocka_unit_test_setup_teardown(paths_are_relative_to_the_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_keyring_is_a_file_or_a_credential_and_no_vault_is_none, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(every_mistake_is_told_in_one_run, setup, teardown),
         cmocka_unit_test_setup_teardown(contradictions_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_file_says_how_to_make_one, setup, teardown),

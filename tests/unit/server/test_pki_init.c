@@ -19,9 +19,9 @@
 #include "server/pki_cert.h"
 #include "server/pki_init.h"
 
-static const char *const files[] = {"ca.key",       "ca.crt",       "signer.key",
-                                    "signer.pub",   "server.key",   "server.crt",
-                                    "operator.key", "operator.crt", "bailiwickd.yaml"};
+static const char *const files[] = {"ca.key",     "ca.crt",       "signer.key",    "signer.pub",
+                                    "vault.key",  "vault.pub",    "vault.keyring", "server.key",
+                                    "server.crt", "operator.key", "operator.crt",  "bailiwickd.yaml"};
 
 static char root[64], directory[96], path[256];
 

@@ -53,6 +53,11 @@ static void the_configuration_that_init_writes_loads(void **state)
     assert_non_null(strstr(config->ca, "/ca.crt"));
     assert_non_null(strstr(config->signer_key, "/signer.key"));
     assert_non_null(strstr(config->ca_key, "/ca.key"));
+    assert_non_null(strstr(config->vault_keyring, "/vault.keyring"));
+    assert_non_null(strstr(config->vault_service_key, "/vault.key"));
+    assert_non_null(strstr(config->vault_service_public, "/vault.pub"));
+    /* The two users of the database are two. */
+    assert_string_not_equal(config->conninfo, config->vault_conninfo);
     assert_false(config->insecure);
     bw_arena_destroy(arena);
 }
