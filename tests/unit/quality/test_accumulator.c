@@ -226,6 +226,32 @@ static void late_early_and_impossible_windows_are_counted_and_dropped(void **sta
     bw_buf_finish(&out.stream);
 }
 
+/* A hole at the end of five minutes stays a hole once they are closed; what follows it is not touched. */
+static void closed_minutes_stay_closed(void **state)
+{
+    (void)state;
+    for (int followed = 0; followed < 2; followed++) {
+        struct outlet out = {0};
+        struct bw_quality_meeting *meeting = meeting_of(&out, (struct bw_quality_limits){0});
+        for (size_t n = 0; n < 28; n++) {
+            struct bw_quality_window w = plain(n, 0);
+            assert_int_equal(give(meeting, 1, &w, end_of(n)), BW_QUALITY_TAKEN);
+        }
+        struct bw_quality_window late = plain(28, 0), next = plain(30, 0);
+        if (followed)
+            assert_int_equal(give(meeting, 1, &next, end_of(30)), BW_QUALITY_TAKEN);
+        assert_int_equal(bw_quality_meeting_tick(meeting, START_MS + 314999, NULL), BW_OK);
+        assert_int_equal(out.chunks, 0);
+        assert_int_equal(bw_quality_meeting_tick(meeting, START_MS + 315000, NULL), BW_OK);
+        assert_int_equal(out.windows, 28);
+        assert_int_equal(give(meeting, 1, &late, START_MS + 315000), BW_QUALITY_LATE);
+        assert_int_equal(give(meeting, 1, &next, START_MS + 315000),
+                         followed ? BW_QUALITY_DOUBLED : BW_QUALITY_TAKEN);
+        bw_quality_meeting_destroy(meeting);
+        bw_buf_finish(&out.stream);
+    }
+}
+
 /* A client that was offline sends nine minutes at once, newest first. */
 static void a_backlog_is_taken_whole(void **state)
 {
@@ -449,6 +475,7 @@ static void five_thousand_participants_fit(void **state)
     assert_int_equal(summary.participants, PEOPLE);
     assert_int_equal(summary.windows, PEOPLE * WINDOWS);
     assert_true(most < (size_t)PEOPLE * 3000);
+    assert_true(bw_quality_meeting_bytes(meeting) < (size_t)PEOPLE * 400); /* nothing is open any more */
     print_message("%d participants: %zu bytes each at most\n", PEOPLE, most / PEOPLE);
     bw_free(traces);
     bw_quality_meeting_destroy(meeting);
@@ -551,6 +578,7 @@ int main(void)
         cmocka_unit_test(an_hour_becomes_twelve_chunks),
         cmocka_unit_test(order_of_arrival_leaves_no_trace),
         cmocka_unit_test(late_early_and_impossible_windows_are_counted_and_dropped),
+        cmocka_unit_test(closed_minutes_stay_closed),
         cmocka_unit_test(a_backlog_is_taken_whole),
         cmocka_unit_test(short_windows_fill_a_chunk_before_its_time),
         cmocka_unit_test(changes_of_class_come_with_their_reason),

@@ -163,6 +163,11 @@ static void columns_take_the_shortest_of_five_forms(void **state)
         assert_true(bw_reader_done(&r));
         assert_memory_equal(back, cases[i].values, sizeof back);
     }
+    static const int64_t tie[2] = {1, 2}; /* two bytes as they are and as a difference */
+    uint8_t bytes[16];
+    struct bw_writer w = bw_writer_of(bytes, sizeof bytes);
+    bw_column_write(&w, tie, 2);
+    assert_int_equal(bytes[0], 1);
 }
 
 static void extremes_fit_into_a_column(void **state)

@@ -133,6 +133,39 @@ static void what_is_no_blob_is_refused(void **state)
     bw_quality_hour_destroy(hour);
 }
 
+static void figures_that_contradict_each_other_are_refused(void **state)
+{
+    (void)state;
+    struct bw_quality_hour *hour = NULL, *read = NULL;
+    assert_int_equal(bw_quality_hour_create(&hour, NULL), BW_OK);
+    const struct bw_quality_place place = {BW_QUALITY_BY_ALL, ""};
+    for (int i = 0; i < 3; i++) { /* red by jitter; loss is known of one */
+        struct bw_quality_window w = bw_quality_window_of(0, 10000);
+        bw_quality_put(&w, BW_QUALITY_PACKETS_RECEIVED, 1000);
+        bw_quality_put(&w, BW_QUALITY_JITTER, 90000);
+        if (i == 0)
+            bw_quality_put(&w, BW_QUALITY_PACKETS_LOST, 0);
+        struct bw_quality_judgement j = bw_quality_judge(&w, BW_QUALITY_MEDIA_AUDIO);
+        assert_int_equal(bw_quality_hour_add(hour, &place, 1, &j, 1, NULL), BW_OK);
+    }
+    static const struct {
+        uint64_t red_by_loss, poor;
+        enum bw_code code;
+    } cases[] = {
+        {0, 3, BW_OK}, {1, 3, BW_OK}, {2, 3, BW_DATA_LOSS}, {0, 4, BW_DATA_LOSS}, {0, 2, BW_DATA_LOSS}};
+    for (size_t i = 0; i < BW_ARRAY_LEN(cases); i++) {
+        struct bw_quality_group *group = (struct bw_quality_group *)bw_quality_hour_at(hour, 0);
+        group->red[BW_QUALITY_METRIC_LOSS] = cases[i].red_by_loss;
+        group->poor = cases[i].poor;
+        struct bw_buf bytes = bytes_of(hour);
+        assert_int_equal(bw_quality_hour_decode(bw_buf_view(&bytes), &read, NULL), cases[i].code);
+        if (cases[i].code == BW_OK)
+            bw_quality_hour_destroy(read);
+        bw_buf_finish(&bytes);
+    }
+    bw_quality_hour_destroy(hour);
+}
+
 static void values_and_their_number_are_bounded(void **state)
 {
     (void)state;
@@ -200,6 +233,7 @@ int main(void)
         cmocka_unit_test(grey_windows_are_in_no_figure),
         cmocka_unit_test(merged_blobs_are_the_whole_hour),
         cmocka_unit_test(what_is_no_blob_is_refused),
+        cmocka_unit_test(figures_that_contradict_each_other_are_refused),
         cmocka_unit_test(values_and_their_number_are_bounded),
         cmocka_unit_test(no_memory_is_an_error_and_adds_nothing),
     };

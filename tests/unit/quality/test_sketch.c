@@ -192,7 +192,13 @@ static void bytes_come_back_or_are_refused(void **state)
     }
     static const uint8_t claims_much[] = {0x01, 0x80, 0x08, 0x05},
                          too_low[] = {0x00, 0x01, 0x01, 0x01, 0x05, 0x01};
+    static const uint8_t five_once[] = {0x00, 0x01, 0x05, 0x05, 81, 0x01},
+                         five_never[] = {0x00, 0x01, 0x05, 0x05, 81, 0x00};
     struct bw_sketch none;
+    assert_int_equal(decode(bw_view_of(five_never, sizeof five_never), &none), BW_DATA_LOSS);
+    assert_int_equal(decode(bw_view_of(five_once, sizeof five_once), &none), BW_OK);
+    assert_int_equal(none.count, 1);
+    bw_sketch_finish(&none);
     assert_int_equal(decode(bw_view_of(claims_much, sizeof claims_much), &none), BW_DATA_LOSS);
     assert_int_equal(decode(bw_view_of(too_low, sizeof too_low), &none), BW_DATA_LOSS);
 }
