@@ -99,7 +99,7 @@ static void catch_up(void *context, uint64_t group)
 static void heartbeat(void *context, const struct bw_heartbeat *beat)
 {
     (void)context;
-    bw_session_lease_renewed(line.session, beat->number, 0, line.now_ms);
+    bw_session_lease_renewed(line.session, beat->number, 0);
 }
 
 static void applied(void *context, uint64_t group)
