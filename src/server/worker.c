@@ -127,13 +127,14 @@ enum bw_code bw_worker_start(struct bw_worker *worker, struct bw_error *err)
 {
     struct bw_daemon *daemon = worker->daemon;
     const struct bw_daemon_config *config = daemon->config;
-    const struct bw_store_writer_config writer = {
+    struct bw_store_writer_config writer = {
         .conninfo = config->conninfo,
         .replica = daemon->replica.id,
         .replica_epoch = daemon->replica.epoch,
         .first_writer = worker->index * 2,
-        .sealing = bw_worker_sealing(worker),
     };
+    if (worker->roster != NULL)
+        writer.sealing = bw_roster_sealer_sealing(worker->roster);
     enum bw_code code = bw_store_writer_create(worker->loop, &writer, &worker->writer, err);
     if (code != BW_OK)
         return code;
@@ -241,7 +242,7 @@ void bw_worker_destroy(struct bw_worker *worker)
     bw_timer_destroy(worker->wake_timer);
     bw_callers_release(worker->callers);
     bw_geo_unref(worker->geo);
-    bw_worker_destroy_roster(worker);
+    bw_roster_sealer_destroy(worker->roster);
     if (worker->loop != NULL) {
         bw_loop_undefer(worker->loop, &worker->turn);
         bw_loop_undefer(worker->loop, &worker->flush);

@@ -127,7 +127,8 @@ static enum bw_code submit_row(void *context, const struct bw_row *row, void *to
         .record = row->record,
         .method = row->creates ? "CreateMeeting" : NULL,
     };
-    bw_worker_note(worker, row, &stored);
+    if (worker->roster != NULL && row->join != NULL)
+        bw_roster_sealer_note(worker->roster, decision, row->join, &stored);
     enum bw_code code = bw_store_writer_submit(worker->writer, &stored, row_done, trip, err);
     if (code != BW_OK)
         bw_free(trip);
@@ -174,8 +175,8 @@ static void committed(void *context, uint64_t group, const struct bw_change *cha
         worker->group = group;
         bw_loop_defer(worker->loop, &worker->flush);
     }
-    if (change->decision.kind == BW_DECISION_ENDED)
-        bw_worker_roster_ended(worker, &change->decision);
+    if (change->decision.kind == BW_DECISION_ENDED && worker->roster != NULL)
+        bw_roster_sealer_ended(worker->roster, &change->decision.tenant, &change->decision.meeting);
     size_t need = worker->change_count + change->effect_count;
     if (need > worker->change_cap) {
         size_t cap = worker->change_cap ? worker->change_cap : 64;

@@ -3,6 +3,7 @@
 #define BW_SERVER_WORKER_STATE_H
 
 #include "server/hub.h"
+#include "server/roster_sealer.h"
 #include "server/signer_client.h"
 #include "server/worker.h"
 #include "store/writer.h"
@@ -20,7 +21,7 @@ struct bw_worker {
     struct bw_geo *geo; /* NULL: no database */
     struct bw_store_writer *writer;
     struct bw_signer_client *signer;
-    struct bw_worker_roster *roster; /* NULL: metadata is not kept */
+    struct bw_roster_sealer *roster; /* NULL: metadata is not kept */
     struct bw_grpc_server *server;
     struct bw_grpc_method *methods;
     size_t method_count;
@@ -43,14 +44,8 @@ struct bw_worker {
 BW_MUST_USE enum bw_code bw_worker_create_owner(struct bw_worker *worker, struct bw_error *err);
 void bw_worker_owner_turn(void *worker);
 void bw_worker_flush_group(void *worker);
-/* worker_roster.c */
+/* worker_roster.c: without a vault, none */
 BW_MUST_USE enum bw_code bw_worker_create_roster(struct bw_worker *worker, struct bw_error *err);
-void bw_worker_destroy_roster(struct bw_worker *worker);
-/* Of a join's row: seals who joined; both hold until the next row. What cannot be sealed is left out and counted. */
-void bw_worker_note(struct bw_worker *worker, const struct bw_row *row, struct bw_store_row *stored);
-struct bw_store_sealing bw_worker_sealing(struct bw_worker *worker);
-/* The meeting has ended: its key is wiped. */
-void bw_worker_roster_ended(struct bw_worker *worker, const struct bw_decision *decision);
 /* worker_ports.c */
 struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker);
 
