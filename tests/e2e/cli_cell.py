@@ -127,6 +127,41 @@ def check_refusal_is_told_with_its_reference_and_found_again(cell):
     expect(invited["reason"] == "MODE_FORBIDS_CONNECTOR", f"{invited}")
 
 
+def check_support_gets_the_clause_the_relays_and_a_reply(cell):
+    meeting = create(cell, HOSPITAL, "dr.x@chu-lyon.example")
+    refusal = join(cell, meeting, HOSPITAL, "KP", expect=8)["error"]["refusal"]
+    text = cell.bailiwick(ADMIN, "support", "why", refusal["reference"], text=True)
+    expect("ENTRY_COUNTRY" in text and "deny: [KP" in text, text)
+    expect("reply to send" in text and "VPN" in text and refusal["reference"] in text, text)
+    expect("VPN" in cell.bailiwick(ADMIN, "support", "why", refusal["reference"])["reply"], "no reply in JSON")
+    explained = cell.bailiwick(ADMIN, "policy", "explain", "--reference", refusal["reference"], expect=1)
+    expect(explained["refused"][0]["clauses"] == refusal["clauses"], f"{explained}")
+    expect(explained["basis"]["rejected"] == "recorded" and explained["record"]["kind"] == "REFUSED", f"{explained}")
+
+
+def check_admission_is_explained_under_the_policy_of_then(cell):
+    meeting = create(cell, HOSPITAL, "dr.x@chu-lyon.example")
+    admission = join(cell, meeting, HOSPITAL)["admission"]
+    by_reference = cell.bailiwick(ADMIN, "policy", "explain", "--reference", admission["reference"])
+    expect(by_reference["assignments"] == {admission["rosterEntry"]: admission["relay"]}, f"{by_reference}")
+    expect(by_reference["record"]["kind"] == "JOINED" and by_reference["basis"]["rejected"] == "recomputed", f"{by_reference}")
+    expect(by_reference["basis"]["samePolicy"] and len(by_reference["rejected"]) > 0, f"{by_reference}")
+    expect(all(one["clauses"] for one in by_reference["rejected"]), f"{by_reference['rejected']}")
+    by_slot = cell.bailiwick(ADMIN, "policy", "explain", "--meeting", meeting, "--slot", str(admission["slot"]))
+    expect(by_slot == by_reference, f"{by_slot} against {by_reference}")
+    # A newer revision changes nothing about what was decided.
+    revision = by_reference["policy"]["revision"]
+    cell.bailiwick(ADMIN, "policy", "apply", "-f", POLICY)
+    again = cell.bailiwick(ADMIN, "policy", "explain", "--reference", admission["reference"])
+    expect(again["policy"]["revision"] == revision and again["rejected"] == by_reference["rejected"], f"{again}")
+    whole = cell.bailiwick(ADMIN, "policy", "explain", "--meeting", meeting)
+    expect(whole["assignments"] == by_reference["assignments"] and "record" not in whole, f"{whole}")
+    text = cell.bailiwick(ADMIN, "policy", "explain", "--reference", admission["reference"], text=True)
+    expect("(JOINED)" in text and "computed now: policy revision" in text and "Kept: quality 30d" in text, text)
+    cell.bailiwick(ADMIN, "policy", "explain", "--meeting", meeting, "--slot", "99", expect=5)
+    cell.bailiwick(ADMIN, "policy", "explain", "--slot", "2", "--reference", admission["reference"], expect=2)
+
+
 def check_relay_is_cordoned_drained_and_enrolled_again(cell):
     expect(cell.bailiwick("operator", "relay", "cordon", "lon1")["relay"]["state"] == "RELAY_STATE_CORDONED", "not cordoned")
     cell.bailiwick("operator", "relay", "uncordon", "lon1")

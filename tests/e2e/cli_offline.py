@@ -67,7 +67,9 @@ def check_explain_prints_the_documented_json():
     out, err = run(*EXPLAIN, "policies/examples/request.yaml", "-o", "json")
     answer = json.loads(out)
     assert err == "", err
-    assert list(answer) == ["decision", "assignments", "legs", "refused", "rejected", "mode", "flags", "score", "policy"]
+    assert list(answer) == ["decision", "assignments", "legs", "refused", "rejected", "mode", "flags", "score", "policy",
+                            "retention"]
+    assert answer["retention"] == {"quality": "30d", "participants": "30d", "decisions": "400d"}, answer["retention"]
     assert answer["decision"] == "placed" and answer["assignments"] == {"p1": "par1", "p2": "par1"}
     assert answer["legs"] == [] and answer["refused"] == [] and answer["mode"] == "e2ee"
     assert answer["flags"] == {"p1": {"allocated": "sframe-mls"}, "p2": {"allocated": "sframe-mls"}}

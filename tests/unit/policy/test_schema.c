@@ -2,6 +2,7 @@
 #include "reading_policy.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 /* Every field of the table is a property, required where it is, and so on inside. */
 static void assert_object(const json_t *schema, const struct bw_field_table *table, size_t *fields);
@@ -73,11 +74,32 @@ static void the_reference_has_every_field_once(void **state)
     bw_buf_finish(&out);
 }
 
+/* BW_WRITE_REFERENCE=1 writes the page anew. */
+static void the_reference_page_in_the_tree_is_the_table(void **state)
+{
+    (void)state;
+    static const char path[] = BW_SOURCE_DIR "/docs/reference/tenant-policy.md";
+    struct bw_buf page = {0};
+    bw_field_reference(&bw_policy_tenant_table, &page);
+    if (getenv("BW_WRITE_REFERENCE") != NULL) {
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        assert_int_equal(fwrite(page.data, 1, page.len, file), page.len);
+        fclose(file);
+    }
+    struct bw_buf there = read_file("docs/reference/tenant-policy.md");
+    if (!bw_view_equal(bw_buf_view(&page), bw_buf_view(&there)))
+        fail_msg("%s differs; run this test with BW_WRITE_REFERENCE=1", path);
+    bw_buf_finish(&page);
+    bw_buf_finish(&there);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_schema_has_every_field),
         cmocka_unit_test(the_reference_has_every_field_once),
+        cmocka_unit_test(the_reference_page_in_the_tree_is_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,56 @@ static void a_meeting_is_held_to_its_tenant_and_clamped_when_it_was_first(void *
     bw_arena_destroy(arena);
 }
 
+/* Warned of, never an error: the policy stands. */
+static void exceptions_that_end_are_told_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *expires;
+        enum bw_diag_code code; /* 0: nothing to say */
+        const char *words;
+    } ends[] = {{"2026-11-20", BW_P_EXCEPTION_ENDED, "x1 has ended"},
+                {"2026-11-21T10:00:00Z", BW_P_EXCEPTION_ENDED, "x1 has ended"},
+                {"2026-11-25", BW_P_EXCEPTION_ENDS_SOON, "in 3 days"},
+                {"2026-12-21", BW_P_EXCEPTION_ENDS_SOON, "in 29 days"},
+                {"2026-12-22", 0, NULL}};
+    struct bw_snapshot *snapshot =
+        kit_fleet("apiVersion: bailiwick/v1\nkind: Fleet\nrelays: [{ id: par1, site: paris, country: FR, "
+                  "operator: { jurisdictions: [FR] } }]\n");
+    const struct bw_policy_today today = {.facts = snapshot->facts, .now_ms = KIT_NOW_MS};
+    for (size_t i = 0; i < BW_ARRAY_LEN(ends); i++) {
+        char sections[256];
+        snprintf(sections, sizeof sections,
+                 "transit: { deny: [BE] }\nexceptions:\n  - { id: x1, lifts: { entry: { deny: [HU] } },\n"
+                 "      reason: a congress, expires: %s }",
+                 ends[i].expires);
+        enum bw_code code;
+        char text[2048];
+        write_policy(text, sizeof text, "optional", "", sections);
+        char *entry = strstr(text, "unknown: refuse }");
+        memmove(entry + 12, entry, strlen(entry) + 1);
+        memcpy(entry, "deny: [HU], ", 12);
+        struct bw_arena *arena = bw_arena_create(8 << 20);
+        struct bw_diags diags;
+        bw_diags_init(&diags);
+        const struct bw_source source = {.file = "policy.yaml", .text = bw_view_str(text)};
+        const struct bw_policy_options options = {.kind = BW_POLICY_TENANT};
+        const struct bw_policy_doc *doc = NULL;
+        struct bw_error err = {0};
+        code = bw_policy_validate(&source, &options, &today, arena, &diags, &doc, &err);
+        if (code != BW_OK)
+            fail_msg("%s", err.show);
+        assert_int_equal(find(&diags, BW_P_EXCEPTION_ENDED) != NULL, ends[i].code == BW_P_EXCEPTION_ENDED);
+        assert_int_equal(find(&diags, BW_P_EXCEPTION_ENDS_SOON) != NULL,
+                         ends[i].code == BW_P_EXCEPTION_ENDS_SOON);
+        if (ends[i].words != NULL && strstr(find(&diags, ends[i].code)->where.message, ends[i].words) == NULL)
+            fail_msg("%s", find(&diags, ends[i].code)->where.message);
+        bw_diags_finish(&diags);
+        bw_arena_destroy(arena);
+    }
+    bw_snapshot_release(snapshot);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +255,7 @@ int main(void)
         cmocka_unit_test(a_level_without_any_relay_today_is_refused),
         cmocka_unit_test(groups_that_cannot_host_together_warn),
         cmocka_unit_test(a_meeting_is_held_to_its_tenant_and_clamped_when_it_was_first),
+        cmocka_unit_test(exceptions_that_end_are_told_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
