@@ -47,6 +47,10 @@ struct raw_limits {
     struct bw_pos at;
     struct bw_yaml_number workers, lease, meeting_age, empty_meeting, drain, grant_life, escrow_block;
 };
+struct raw_quality {
+    struct bw_pos at;
+    struct bw_yaml_number flush;
+};
 struct raw_config {
     struct bw_pos at;
     struct bw_yaml_number api_version, kind;
@@ -59,6 +63,7 @@ struct raw_config {
     struct raw_http http;
     struct raw_log log;
     struct raw_limits limits;
+    struct raw_quality quality;
 };
 
 #define TABLE(table_name, title, words, fields, type)                                                        \
@@ -284,6 +289,18 @@ static const struct bw_field limits_fields[] = {
 };
 TABLE(limits_table, "limits", "Sizes and times.", limits_fields, struct raw_limits);
 
+static const struct bw_field quality_fields[] = {
+    {.key = "flush",
+     .type = BW_FIELD_DURATION,
+     BW_AT(struct raw_quality, flush),
+     .min = 500,
+     .max = 300000,
+     .fallback = "10s",
+     .doc = "How long what has come in may wait before a support question finds it. Each flush writes every "
+            "stream's open chunk anew."},
+};
+TABLE(quality_table, "quality", "What relays and endpoints measure.", quality_fields, struct raw_quality);
+
 static const struct bw_field operator_item = {
     .type = BW_FIELD_TEXT, BW_ITEM(struct bw_yaml_text), .grammar = &bw_grammar_name};
 static const char *const api_versions[] = {"bailiwick/v1", NULL};
@@ -375,6 +392,11 @@ static const struct bw_field config_fields[] = {
      BW_AT(struct raw_config, limits),
      .table = &limits_table,
      .doc = "Sizes and times."},
+    {.key = "quality",
+     .type = BW_FIELD_MAP,
+     BW_AT(struct raw_config, quality),
+     .table = &quality_table,
+     .doc = "What relays and endpoints measure."},
 };
 const struct bw_field_table bw_daemon_config_table = {"DaemonConfig", "Configuration of bailiwickd.",
                                                       config_fields, BW_ARRAY_LEN(config_fields),
@@ -434,6 +456,7 @@ static void from_raw(struct bw_daemon_config *config, const struct raw_config *r
     config->vault_service_key = bw_copy_path(copies, &raw->vault.service_key);
     config->vault_service_public = bw_copy_path(copies, &raw->vault.service_public);
     config->vault_sweep_ms = raw->vault.sweep.value;
+    config->quality_flush_ms = raw->quality.flush.value;
     config->state_directory = bw_copy_path(copies, &raw->state);
     config->topology = bw_copy_path(copies, &raw->topology);
     config->geo_database = bw_copy_path(copies, &raw->geo);

@@ -45,6 +45,7 @@ struct bw_daemon_config {
     unsigned workers; /* 0: as many as CPUs */
     uint64_t lease_ms, meeting_max_age_ms, empty_meeting_ms, drain_ms, grant_life_ms;
     uint32_t escrow_block;
+    uint64_t quality_flush_ms;
 
     enum bw_log_level log_level;
     bool log_json;

@@ -15,6 +15,7 @@
 #include "runtime/thread.h"
 #include "server/http.h"
 #include "server/hub_bind.h"
+#include "server/ingest.h"
 #include "server/notify.h"
 #include "server/orders.h"
 #include "server/recovery.h"
@@ -94,7 +95,8 @@ static enum bw_code open_database(struct life *life, struct bw_error *err)
     /* The network-facing process must not be able to read what the vault keeps from it. */
     if (readable && config->vault_conninfo != NULL)
         bw_log(BW_LOG_WARN, "vault_not_separate",
-               "reason=\"the user of database.conninfo could read the keystore; give it a user that is only a member "
+               "reason=\"the user of database.conninfo could read the keystore; give it a user that is only "
+               "a member "
                "of bailiwick_serve\"");
     if (!durability.safe)
         bw_log(BW_LOG_WARN, "not_durable", "reason=\"%s\"", durability.text);
@@ -229,6 +231,8 @@ static enum bw_code create_parts(struct life *life, struct bw_error *err)
     if (code == BW_OK)
         code = create_vault(daemon, err);
     if (code == BW_OK)
+        code = bw_ingest_create(daemon, daemon->vault, &daemon->ingest, err);
+    if (code == BW_OK)
         code = bw_hub_create_bound(daemon, &daemon->hub, err);
     for (unsigned i = 0; code == BW_OK && i < workers; i++) {
         code = bw_worker_create(daemon, i, &daemon->workers[i], err);
@@ -329,6 +333,8 @@ static enum bw_code start(struct life *life, struct bw_error *err)
         code = watch_signals(life, err);
     if (code == BW_OK)
         code = bw_hub_start(daemon->hub, err);
+    if (code == BW_OK)
+        code = bw_ingest_start(daemon->ingest, err);
     for (unsigned i = 0; code == BW_OK && i < daemon->worker_count; i++)
         code = bw_worker_start(daemon->workers[i], err);
     if (code == BW_OK && daemon->config->http_port != 0)
@@ -375,6 +381,7 @@ static void stop(struct life *life, bool orderly)
     for (unsigned i = 0; i < daemon->worker_count; i++)
         bw_worker_join(daemon->workers[i]);
     bw_http_destroy(life->http);
+    bw_ingest_stop(daemon->ingest);
     bw_hub_stop(daemon->hub);
     bw_desk_stop(daemon->desk);
     bw_desk_stop(daemon->lease_desk);
@@ -382,6 +389,7 @@ static void stop(struct life *life, bool orderly)
     bw_vault_keeper_stop(daemon->vault);
     bw_signer_child_destroy(life->signer_child);
     end_workers(daemon);
+    bw_ingest_destroy(daemon->ingest);
     bw_hub_destroy(daemon->hub);
     bw_vault_keeper_destroy(daemon->vault);
     bw_signer_client_destroy(life->signer);

@@ -17,6 +17,7 @@
 #include "store/replicas.h"
 
 struct bw_hub;
+struct bw_ingest;
 struct bw_vault_keeper;
 struct bw_worker;
 struct bw_signer_link;
@@ -33,6 +34,7 @@ struct bw_daemon {
     struct bw_desk *desk;       /* administrative calls */
     struct bw_desk *lease_desk; /* leases and the group index: must not wait behind the other */
     struct bw_vault_keeper *vault; /* NULL: metadata is not kept */
+    struct bw_ingest *ingest;
     struct bw_hub *hub;
     struct bw_worker **workers;
     unsigned worker_count;

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "server/hub.h"
+#include "server/ingest.h"
 #include "server/vault_keeper.h"
 #include "server/worker.h"
 
@@ -65,6 +66,11 @@ static void metrics(const struct bw_daemon *daemon, struct bw_buf *out)
     family(out, name, type, help);                                                                           \
     sample(out, name, type, atomic_load(&bw_hub_metrics(daemon->hub)->field));
     BW_HUB_METRIC_MAP(X)
+#undef X
+#define X(field, name, type, help)                                                                           \
+    family(out, name, type, help);                                                                           \
+    sample(out, name, type, atomic_load(&bw_ingest_metrics(daemon->ingest)->field));
+    BW_INGEST_METRIC_MAP(X)
 #undef X
     family(out, "bailiwick_metadata_active", "gauge",
            "1: who takes part is sealed, and can be opened by the vault; 0: look at /healthz.");

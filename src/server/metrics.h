@@ -53,4 +53,35 @@ struct bw_hub_metrics {
 #undef X
 };
 
+/* Of the ingest. */
+#define BW_INGEST_METRIC_MAP(X)                                                                              \
+    X(taken, "bailiwick_quality_windows_taken", "counter", "Windows of quality taken.")                      \
+    X(doubled, "bailiwick_quality_windows_doubled", "counter", "Windows that had been taken before.")        \
+    X(late, "bailiwick_quality_windows_late", "counter", "Windows that came after their chunk was closed.")  \
+    X(refused, "bailiwick_quality_windows_refused", "counter",                                               \
+      "Windows of a slot that their relay does not carry, or from the future.")                              \
+    X(dropped, "bailiwick_quality_windows_dropped", "counter",                                               \
+      "Windows for which there was no room in memory; relays report them again.")                            \
+    X(overrun, "bailiwick_quality_windows_overrun", "counter",                                               \
+      "Windows dropped because more came in than could be looked at; relays report them again.")             \
+    X(class_changes, "bailiwick_quality_class_changes", "counter", "Changes of a stream's quality class.")   \
+    X(chunks, "bailiwick_quality_chunks", "counter", "Complete chunks written.")                             \
+    X(partial_chunks, "bailiwick_quality_partial_chunks", "counter", "Versions of open chunks written.")     \
+    X(sealed_bytes, "bailiwick_quality_sealed_bytes", "counter", "Bytes of sealed records written.")         \
+    X(rows_dropped, "bailiwick_quality_chunks_dropped", "counter",                                           \
+      "Chunks forgotten because neither a key nor the database could be had for too long.")                  \
+    X(write_failures, "bailiwick_quality_write_failures", "counter", "Writes of quality that failed.")       \
+    X(rows_waiting, "bailiwick_quality_chunks_waiting", "gauge",                                             \
+      "Chunks that wait for a key or for the database.")                                                     \
+    X(meetings, "bailiwick_quality_meetings", "gauge", "Meetings whose quality is in memory.")               \
+    X(window_bytes, "bailiwick_quality_window_bytes", "gauge", "Memory that open windows take.")             \
+    X(unresolved, "bailiwick_quality_windows_unresolved", "gauge",                                           \
+      "Windows that wait for the owner of their meeting.")
+
+struct bw_ingest_metrics {
+#define X(field, name, type, help) _Atomic uint64_t field;
+    BW_INGEST_METRIC_MAP(X)
+#undef X
+};
+
 #endif

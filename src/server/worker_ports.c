@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
+#include "server/ingest.h"
 #include "server/orders.h"
 #include "server/worker_state.h"
 
@@ -201,6 +202,12 @@ static void desk(void *context, struct bw_desk_order *order)
     bw_orders_post(context, order);
 }
 
+static void quality(void *context, struct bw_api_quality *batch)
+{
+    struct bw_worker *worker = context;
+    bw_ingest_give(worker->daemon->ingest, worker, batch);
+}
+
 struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker)
 {
     return (struct bw_api_ports){
@@ -214,5 +221,6 @@ struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker)
         .certify = certify,
         .callers = callers,
         .country_of = country_of,
+        .quality = quality,
     };
 }
