@@ -56,6 +56,7 @@ static const struct bw_verb *const verbs[] = {
     &bw_verb_meeting_invite,
     &bw_verb_meeting_remove,
     &bw_verb_meeting_mode,
+    &bw_verb_meeting_report_quality,
     &bw_verb_meeting_verify_grant,
     &bw_verb_relay_enroll,
     &bw_verb_relay_list,

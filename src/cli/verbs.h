@@ -12,7 +12,7 @@ extern const struct bw_verb bw_verb_tenant_create, bw_verb_tenant_list, bw_verb_
 extern const struct bw_verb bw_verb_meeting_create, bw_verb_meeting_join, bw_verb_meeting_list,
     bw_verb_meeting_show, bw_verb_meeting_watch, bw_verb_meeting_end, bw_verb_meeting_leave,
     bw_verb_meeting_renew, bw_verb_meeting_invite, bw_verb_meeting_remove, bw_verb_meeting_mode,
-    bw_verb_meeting_verify_grant;
+    bw_verb_meeting_report_quality, bw_verb_meeting_verify_grant;
 extern const struct bw_verb bw_verb_relay_enroll, bw_verb_relay_list, bw_verb_relay_show,
     bw_verb_relay_cordon, bw_verb_relay_uncordon, bw_verb_relay_drain, bw_verb_relay_remove;
 extern const struct bw_verb bw_verb_support_why;

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "base/alloc.h"
 #include "endpoint_input.h"
 #include "relay/address.h"
 #include "relay/media_client.h"
@@ -36,15 +37,30 @@ static const char usage[] =
     "of\n"
     "                      silence after the first\n"
     "  --rtp-out A:P       hand what others send to this address\n"
+    "a path made worse, for media that this end sends:\n"
+    "  --lose PERCENT      do not send so many of them (whole percents)\n"
+    "  --delay MS          send each that much later\n"
+    "  --jitter MS         and a random 0 to MS later still\n"
+    "  --worse-after MS    only from so long after admission on (default 0)\n"
+    "  --worse-for MS      and for so long (default: to the end)\n"
     "exit: 0 done, 1 refused, or fewer than expected, 2 usage, 7 the relay does not answer\n";
 
 enum { EXIT_NO = 1, EXIT_USAGE = 2, EXIT_UNAVAILABLE = 7, PATTERN_HEAD = 24, SENDERS = 256 };
+enum { HELD_BACK = 4096 }; /* datagrams that --delay and --jitter keep at a time */
 
 struct options {
     struct endpoint_input input;
     bool json, hold;
     uint64_t count, rate, size, start_after_ms, linger_ms, expect;
+    uint64_t lose, delay_ms, jitter_ms, worse_after_ms, worse_for_ms;
     const char *rtp_in, *rtp_out;
+};
+
+/* A datagram on a path that was made longer. */
+struct held_back {
+    uint64_t due_us; /* 0: free */
+    size_t len;
+    uint8_t bytes[BW_DATAGRAM_MAX];
 };
 
 struct heard {
@@ -61,6 +77,9 @@ struct tool {
     struct heard heard[SENDERS];
     size_t heard_count;
     uint64_t received, corrupt;
+    struct held_back *held_back; /* HELD_BACK of them; NULL: the path is as it is */
+    size_t held_back_count;
+    uint64_t lost_on_purpose;
 };
 
 static volatile sig_atomic_t interrupted, released;
@@ -185,6 +204,68 @@ static void receive(struct tool *t)
     }
 }
 
+/* ---- a path made worse ---- */
+
+static bool is_worse_now(const struct tool *t)
+{
+    const struct options *o = &t->options;
+    uint64_t from_us = t->admitted_us + o->worse_after_ms * 1000, now = now_us();
+    return t->admitted_us != 0 && now >= from_us &&
+           (o->worse_for_ms == 0 || now - from_us < o->worse_for_ms * 1000);
+}
+
+static struct held_back *free_place(struct tool *t)
+{
+    for (size_t i = 0; t->held_back_count < HELD_BACK && i < HELD_BACK; i++) {
+        if (t->held_back[i].due_us == 0)
+            return &t->held_back[i];
+    }
+    return NULL;
+}
+
+/* What the path does to a datagram of ours: it goes, goes later, or does not arrive. */
+static void on_the_path(struct tool *t, const uint8_t *bytes, size_t len)
+{
+    const struct options *o = &t->options;
+    if (!is_worse_now(t)) {
+        (void)to_relay(t, bytes, len);
+        return;
+    }
+    if (bw_random_u64() % 100 < o->lose) {
+        t->lost_on_purpose++;
+        return;
+    }
+    uint64_t later_us = o->delay_ms * 1000 + (o->jitter_ms > 0 ? bw_random_u64() % (o->jitter_ms * 1000) : 0);
+    struct held_back *place = later_us > 0 ? free_place(t) : NULL;
+    if (place == NULL) {
+        (void)to_relay(t, bytes, len);
+        return;
+    }
+    place->due_us = now_us() + later_us;
+    place->len = len;
+    memcpy(place->bytes, bytes, len);
+    t->held_back_count++;
+}
+
+/* Sends what is due; when the next one will be. */
+static uint64_t let_through(struct tool *t)
+{
+    uint64_t next = UINT64_MAX, now = now_us();
+    for (size_t i = 0; t->held_back_count > 0 && i < HELD_BACK; i++) {
+        struct held_back *place = &t->held_back[i];
+        if (place->due_us == 0)
+            continue;
+        if (place->due_us > now) {
+            next = place->due_us < next ? place->due_us : next;
+            continue;
+        }
+        (void)to_relay(t, place->bytes, place->len);
+        place->due_us = 0;
+        t->held_back_count--;
+    }
+    return next;
+}
+
 /* ---- what is sent ---- */
 
 static void send_payload(struct tool *t, const uint8_t *payload, size_t len)
@@ -194,7 +275,7 @@ static void send_payload(struct tool *t, const uint8_t *payload, size_t len)
     t->last_activity_us = now_us();
     if (n > 0) {
         t->sent++;
-        (void)to_relay(t, out, n);
+        on_the_path(t, out, n);
     }
 }
 
@@ -250,9 +331,10 @@ static bool done(const struct tool *t)
     return t->sent >= t->options.count && quiet_us >= linger_us;
 }
 
-static int wait_ms(const struct tool *t)
+static int wait_ms(struct tool *t)
 {
-    uint64_t now = now_us(), next = bw_media_client_next_us(&t->client);
+    uint64_t now = now_us(), next = bw_media_client_next_us(&t->client), held_back = let_through(t);
+    next = held_back < next ? held_back : next;
     if (t->admitted_us != 0 && t->rtp_in < 0 && !t->options.hold && t->sent < t->options.count &&
         t->next_send_us < next)
         next = t->next_send_us;
@@ -319,6 +401,7 @@ static void print_summary(const struct tool *t, const char *outcome)
     json_object_set_new(json, "lost", json_integer((json_int_t)lost_in_all));
     json_object_set_new(json, "corrupt", json_integer((json_int_t)t->corrupt));
     json_object_set_new(json, "replayed", json_integer((json_int_t)t->client.replayed));
+    json_object_set_new(json, "lostOnPurpose", json_integer((json_int_t)t->lost_on_purpose));
     json_object_set_new(json, "rttUs", json_integer((json_int_t)t->client.rtt_us));
     json_object_set_new(json, "senders", senders);
     json_dumpf(json, stdout, JSON_COMPACT);
@@ -396,6 +479,16 @@ static bool take_option(struct options *o, int option, const char *value)
     case 'o':
         o->rtp_out = value;
         return true;
+    case 'L':
+        return take_number(value, 0, 100, &o->lose, "lose");
+    case 'D':
+        return take_number(value, 0, 2000, &o->delay_ms, "delay");
+    case 'J':
+        return take_number(value, 0, 2000, &o->jitter_ms, "jitter");
+    case 'A':
+        return take_number(value, 0, 86400000, &o->worse_after_ms, "worse-after");
+    case 'F':
+        return take_number(value, 0, 86400000, &o->worse_for_ms, "worse-for");
     default:
         return false;
     }
@@ -416,6 +509,11 @@ static bool take_options(int argc, char **argv, struct options *o)
                                           {"expect", required_argument, NULL, 'e'},
                                           {"rtp-in", required_argument, NULL, 'i'},
                                           {"rtp-out", required_argument, NULL, 'o'},
+                                          {"lose", required_argument, NULL, 'L'},
+                                          {"delay", required_argument, NULL, 'D'},
+                                          {"jitter", required_argument, NULL, 'J'},
+                                          {"worse-after", required_argument, NULL, 'A'},
+                                          {"worse-for", required_argument, NULL, 'F'},
                                           {NULL, 0, NULL, 0}};
     int option;
     *o = (struct options){.count = 100, .rate = 50, .size = 200, .linger_ms = 1000};
@@ -453,6 +551,12 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
     action.sa_handler = release;
     sigaction(SIGUSR1, &action, NULL);
+    if (t.options.delay_ms + t.options.jitter_ms > 0)
+        t.held_back = bw_calloc(HELD_BACK, sizeof *t.held_back);
+    if (t.options.delay_ms + t.options.jitter_ms > 0 && t.held_back == NULL) {
+        fprintf(stderr, "bailiwick-endpoint: out of memory\n");
+        return EXIT_NO;
+    }
     t.started_us = now_us();
     if (bw_media_client_init(&t.client, bw_view_of(t.options.input.grant, t.options.input.grant_len),
                              t.options.input.hop_key, bw_random_u64(), t.started_us, &err) != BW_OK) {
@@ -462,5 +566,6 @@ int main(int argc, char **argv)
     loop(&t);
     int code = conclude(&t);
     bw_media_client_finish(&t.client);
+    bw_free(t.held_back);
     return code;
 }
