@@ -20,7 +20,7 @@ struct stream {
     enum { STREAM_GOOD, STREAM_CONSTANT, STREAM_REPEATS } fault;
     uint8_t last[4096]; /* of what was drawn last */
 };
-void stream_fill(void *stream, void *out, size_t n);
+void stream_fill(void *context, void *out, size_t n);
 
 struct fixture {
     struct stream stream;

@@ -8,7 +8,9 @@
 
 #include "base/check.h"
 #include "check_alloc.h"
+#include "crypto/hpke.h"
 #include "fixture.h"
+#include "vault/meeting_key.h"
 #include "vault/roster.h"
 
 static const struct bw_seal_place place = {.row = {{0x33}}, .table = "qchk", .column = "body"};
@@ -146,6 +148,34 @@ static void a_changed_meeting_key_row_is_refused(void **state)
     memset(low_order.enc, 0, sizeof low_order.enc);
     assert_int_equal(bw_opener_meeting_key(s.f.opener, &low_order, FIXTURE_NOW, &s.err), BW_DATA_LOSS);
     assert_int_equal(bw_opener_keys(s.f.opener), 1);
+    discard(&s);
+}
+
+/* Anybody can seal to a public key: also a meeting key that says it is another tenant's. */
+static void a_meeting_key_sealed_to_another_tenants_scope_is_refused(void **state)
+{
+    (void)state;
+    struct stored s;
+    store(&s);
+    const struct bw_scope_wrapped scope = {s.f.scope, bw_buf_view(&s.f.wrapped)};
+    assert_int_equal(bw_opener_scope(s.f.opener, &scope, FIXTURE_NOW, NULL), BW_PROVIDER_OK);
+    static const uint8_t key[BW_RECORD_KEY_SIZE] = {1}, ephemeral[BW_X25519_SIZE] = {2};
+    const struct bw_id tenants[] = {s.f.tenant, id_of(0x66)};
+    struct bw_gcm *gcm = NULL;
+    assert_int_equal(bw_gcm_create(&gcm, NULL), BW_OK);
+    for (size_t i = 0; i < BW_ARRAY_LEN(tenants); i++) {
+        struct bw_meeting_key_row row = {
+            .key_id = id_of((uint8_t)i), .tenant = tenants[i], .scope_key = s.f.scope.id};
+        uint8_t info_bytes[BW_MEETING_KEY_INFO_SIZE];
+        bw_meeting_key_info(&row, info_bytes);
+        assert_int_equal(bw_hpke_seal(gcm, s.f.scope.public_key, ephemeral,
+                                      bw_view_of(info_bytes, sizeof info_bytes), bw_view_of(NULL, 0),
+                                      bw_view_of(key, sizeof key), row.enc, row.sealed, NULL),
+                         BW_OK);
+        assert_int_equal(bw_opener_meeting_key(s.f.opener, &row, FIXTURE_NOW, &s.err),
+                         i == 0 ? BW_OK : BW_DATA_LOSS);
+    }
+    bw_gcm_destroy(gcm);
     discard(&s);
 }
 
@@ -419,6 +449,7 @@ int main(void)
         cmocka_unit_test(a_record_of_another_region_does_not_open),
         cmocka_unit_test(a_wrong_kek_opens_nothing),
         cmocka_unit_test(a_changed_meeting_key_row_is_refused),
+        cmocka_unit_test(a_meeting_key_sealed_to_another_tenants_scope_is_refused),
         cmocka_unit_test(a_participant_key_is_not_supported_yet),
         cmocka_unit_test(keys_are_forgotten_in_time),
         cmocka_unit_test(the_number_of_keys_is_bounded),

@@ -1,6 +1,7 @@
-/* AES-GCM does not commit to its key: who knows two keys can make one ciphertext and tag that open under
- * both, and so show different things to different readers. This makes such a ciphertext inside a record and
- * shows that GCM takes it under both keys, and that the record format does not. */
+/* Records that no writer of ours makes, by somebody who has the key. AES-GCM does not commit to its key: who
+ * knows two keys can make one ciphertext and tag that open under both, and so show different things to
+ * different readers. This makes such a ciphertext inside a record and shows that GCM takes it under both
+ * keys, and that the record format does not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -163,10 +164,80 @@ static void a_ciphertext_for_two_keys_opens_under_one(void **state)
     bw_gcm_destroy(gcm);
 }
 
+/* Seals `padded` as it is under a header with one byte set: every key and tag is right. */
+static enum bw_code open_forged(size_t at, uint8_t value, struct bw_view padded, struct bw_error *err)
+{
+    static const uint8_t key[BW_RECORD_KEY_SIZE] = {1}, thirty_two[32] = {3};
+    const struct bw_record_info info = {.type = BW_RECORD_CHUNK, .pad_class = 5};
+    const struct bw_record_context context = {.tenant = {{4}}, .table = "qchk", .column = "body"};
+    struct bw_gcm *gcm = NULL;
+    struct bw_buf record = {0}, plain = {0};
+    struct bw_record_info got;
+    assert_int_equal(bw_gcm_create(&gcm, NULL), BW_OK);
+    assert_int_equal(bw_record_seal(gcm, key, &info, &context, bw_view_of(padded.data, padded.len - 1),
+                                    thirty_two, thirty_two, &record, NULL),
+                     BW_OK);
+    assert_int_equal(record.len, BW_RECORD_OVERHEAD + padded.len);
+    record.data[at] = value;
+    uint8_t aad[AAD] = {0};
+    memcpy(aad, record.data, CIPHERTEXT);
+    aad[CIPHERTEXT] = 4;
+    memcpy(aad + CIPHERTEXT + 64, "qchkbody", 8);
+    const struct derived d = derive(key, aad);
+    memcpy(aad + COMMITMENT, d.commitment, sizeof d.commitment);
+    memcpy(record.data + COMMITMENT, d.commitment, sizeof d.commitment);
+    assert_int_equal(bw_gcm_seal(gcm, d.gcm, d.gcm + BW_GCM_KEY_SIZE, bw_view_of(aad, sizeof aad), padded,
+                                 record.data + CIPHERTEXT, record.data + CIPHERTEXT + padded.len, NULL),
+                     BW_OK);
+    enum bw_code code = bw_record_open(gcm, key, &context, bw_buf_view(&record), &got, &plain, err);
+    if (code == BW_OK)
+        assert_true(plain.len < padded.len);
+    else
+        assert_int_equal(plain.len, 0);
+    bw_buf_finish(&record);
+    bw_buf_finish(&plain);
+    bw_gcm_destroy(gcm);
+    return code;
+}
+
+static void padding_that_no_writer_makes_is_refused(void **state)
+{
+    (void)state;
+    enum { EPOCH = 72, PAD = 64 };
+    uint8_t padded[PAD] = {0};
+    struct bw_error err;
+    const struct bw_view view = bw_view_of(padded, sizeof padded);
+    padded[PAD - 1] = 0x80;
+    assert_int_equal(open_forged(EPOCH, 0, view, &err), BW_OK);
+    padded[PAD - 1] = 0x81;
+    assert_int_equal(open_forged(EPOCH, 0, view, &err), BW_DATA_LOSS);
+    assert_string_equal(err.reason, "RECORD_SHAPE");
+    padded[PAD - 1] = 0; /* no marker at all */
+    assert_int_equal(open_forged(EPOCH, 0, view, &err), BW_DATA_LOSS);
+    padded[PAD - 32] = 0x80; /* the first place of the last block */
+    assert_int_equal(open_forged(EPOCH, 0, view, &err), BW_OK);
+    padded[PAD - 32] = 0;
+    padded[PAD - 33] = 0x80; /* a block more than it takes */
+    assert_int_equal(open_forged(EPOCH, 0, view, &err), BW_DATA_LOSS);
+}
+
+static void reserved_bytes_must_be_zero(void **state)
+{
+    (void)state;
+    uint8_t padded[32] = {[31] = 0x80};
+    struct bw_error err;
+    for (size_t at = 80; at < 88; at++) {
+        assert_int_equal(open_forged(at, 1, bw_view_of(padded, sizeof padded), &err), BW_DATA_LOSS);
+        assert_string_equal(err.reason, "RECORD_SHAPE");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ciphertext_for_two_keys_opens_under_one),
+        cmocka_unit_test(padding_that_no_writer_makes_is_refused),
+        cmocka_unit_test(reserved_bytes_must_be_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
