@@ -13,7 +13,7 @@ RUN cmake --preset release && ninja -C build/release programs \
 FROM debian:12-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-        ca-certificates libjansson4 libmaxminddb0 libmicrohttpd12 libnghttp2-14 libpq5 libprotobuf-c1 \
+        ca-certificates libjansson4 libmaxminddb0 libmicrohttpd12 libmimalloc2.0 libnghttp2-14 libpq5 libprotobuf-c1 \
         libsmartcols1 libssl3 libuv1 libyaml-0-2 zlib1g \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/release/bin/bailiwickd /src/build/release/bin/bailiwick-relay /src/build/release/bin/bailiwick /usr/local/bin/

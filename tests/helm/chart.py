@@ -19,7 +19,7 @@ CHART = os.path.join(ROOT, "helm/bailiwick")
 BIN = os.path.join(os.environ["BW_BUILD_DIR"], "bin")
 CI = ("minimal", "full", "relays-only", "with-relays")
 # What the chart never sets: clear text, and what is there for tests only.
-NOT_IN_A_CLUSTER = {"listen.insecure", "listen.insecureCaller", "cells[].insecure", "quality", "quality.window"}
+NOT_IN_A_CLUSTER = {"listen.insecure", "listen.insecureCaller", "cells[].insecure", "quality.window"}
 # Objects of somebody else's API, for which there is no model.
 FOREIGN = {("monitoring.coreos.com/v1", "ServiceMonitor")}
 MARGIN_S = 10
@@ -175,7 +175,7 @@ def check_the_api_is_held_strictly(chart):
 
 def check_a_key_that_is_unknown_is_refused(chart):
     for key in ("daemons", "daemon.replica", "daemon.tls.key", "daemon.limits.drain", "database.password", "relay.cell",
-                "daemon.resources.limits.gpu", "image.name", "networkPolicy.from", "relay.limits.drain", "vaults"):
+                "daemon.resources.limits.gpu", "image.name", "networkPolicy.from", "relay.limits.drain", "vault.key"):
         where, _, last = key.rpartition(".")
         chart.refused(rf"{where or '(root)'}: Additional property {last} is not allowed".replace("(", r"\(").replace(")", r"\)"),
                       f"{key}=x")
@@ -225,8 +225,8 @@ def check_schema_and_values_are_of_one_shape(_):
                     yield f"{path}.{key} is in the schema and not in values.yaml"
                 yield from walk(child, value.get(key) if isinstance(value, dict) else None, f"{path}.{key}".lstrip("."))
 
-    documented = {"", "image", "daemon", "database", "migration", "relay", "serviceAccount", "podSecurity", "networkPolicy",
-                  "serviceMonitor", *(f"daemon.{key}" for key in ("tls", "signer", "topology", "geoDatabase", "limits",
+    documented = {"", "image", "daemon", "vault", "database", "migration", "relay", "serviceAccount", "podSecurity", "networkPolicy",
+                  "serviceMonitor", *(f"daemon.{key}" for key in ("tls", "signer", "topology", "geoDatabase", "limits", "quality",
                                                                   "log", "service")),
                   *(f"relay.{key}" for key in ("limits", "log", "service"))}
     problems = [p for p in walk(schema, values, "") if not p.startswith(".global ")]
@@ -264,7 +264,7 @@ def check_every_configuration_key_can_be_set(chart):
             for _, its_name, text in config_files(chart.objects(name)):
                 rendered |= set(leaves(yaml.safe_load(text))) if its_name == file else set()
         expect(len(known) > 20, f"{page} lists {len(known)} keys")
-        no_problems(f"{file}: {key} cannot be set through the chart" for key in sorted(known - rendered - NOT_IN_A_CLUSTER))
+        no_problems(f"{file}: {key} cannot be set through the chart" for key in sorted(known - rendered - NOT_IN_A_CLUSTER - ({"quality"} if file == "relay.yaml" else set())))
 
 
 def check_large_numbers_are_written_out(chart):
@@ -408,10 +408,25 @@ def check_the_database_is_migrated_before_anything_serves(chart):
     expect(theirs["helm.sh/hook"] == hook["helm.sh/hook"] and
            int(theirs["helm.sh/hook-weight"]) < int(hook["helm.sh/hook-weight"]), "the Job's configuration comes too late")
     expect("user=owner " in config["data"]["bailiwickd.yaml"], "the migration has a role of its own")
-    secrets = [volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == "passfile"]
+    secrets = [source["secret"]["name"] for volume in pod["volumes"] for source in volume.get("projected", {}).get("sources", [])]
     expect(secrets == ["pg-owner"], secrets)
     off = chart.template("minimal", "--set", "migration.enabled=false")
     expect(off.returncode == 0 and "kind: Job" not in off.stdout, "migration.enabled=false leaves the Job")
+
+
+def check_each_user_of_the_database_has_a_password_of_its_own(chart):
+    """The role that serves cannot open metadata, nor change tables: three users, three Secrets, and who migrates is not
+    known to what serves."""
+    objects = chart.objects(None)
+    config = [yaml.safe_load(text) for one, _, text in config_files(objects) if not one["metadata"]["name"].endswith("migrate")][0]
+    users = [re.search(r"user=(\S+) .*passfile=(\S+)", config[part]["conninfo"]).groups() for part in ("database", "vault")]
+    expect(users[0][0] != users[1][0] and users[0][1] != users[1][1], users)
+    pod = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]
+    copies = pod["initContainers"][0]["command"]
+    expect(copies[:5] == ["install", "-m", "0400", "-t", "/run/bailiwick/credentials"], copies)
+    expect([os.path.basename(path) for path in copies[5:]] == [os.path.basename(path) for _, path in users], copies)
+    sources = [source["secret"]["name"] for volume in pod["volumes"] for source in volume.get("projected", {}).get("sources", [])]
+    expect(sources == ["cell1-bailiwick-db-serve", "cell1-bailiwick-db-vault"], sources)
 
 
 def check_no_pod_writes_outside_of_its_volumes(chart):
@@ -431,7 +446,7 @@ def check_no_pod_writes_outside_of_its_volumes(chart):
             for path in re.findall(r"(?<![\w.])/(?:etc|var|run)/bailiwick[\w./-]*", text):
                 inside = [mount for mount in mounts if (path + "/").startswith(mount["mountPath"] + "/")]
                 alone = called(one).endswith(("-migrate", "-doctor"))
-                if not inside and not (alone and not path.startswith("/etc/bailiwick/database") and "pgpass" not in path):
+                if not inside and not (alone and not path.startswith("/etc/bailiwick/database") and "credentials" not in path):
                     problems.append(f"{name}: {called(one)}: {path} is in no volume")
                 written = re.search(r"/state$|\.sock$", path)
                 if inside and written and ("emptyDir" not in volumes[inside[0]["name"]] or inside[0].get("readOnly")):
@@ -484,9 +499,10 @@ def check_names_of_secrets_in_the_readme_are_those_of_the_chart(chart):
         readme = file.read()
     wanted = set()
     for one, _, pod in pod_specs(chart.objects(None)):
-        wanted |= {volume["secret"]["secretName"].replace("cell1-bailiwick", "") for volume in pod["volumes"]
-                   if "secret" in volume}
-    expect(wanted == {"-tls", "-signer", "-db-app", "-db-ca"}, wanted)
+        names = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
+        names += [source["secret"]["name"] for volume in pod["volumes"] for source in volume.get("projected", {}).get("sources", [])]
+        wanted |= {name.replace("cell1-bailiwick", "") for name in names}
+    expect(wanted == {"-tls", "-signer", "-vault", "-db-serve", "-db-vault", "-db-app", "-db-ca"}, wanted)
     no_problems(f"the README does not name <fullname>{suffix}" for suffix in wanted if f"`<fullname>{suffix}`" not in readme)
 
 

@@ -59,10 +59,6 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- default (printf "%s:%d" (include "bailiwick.host" .) (int .Values.daemon.service.port)) .Values.daemon.endpoint -}}
 {{- end -}}
 
-{{- define "bailiwick.passfileSecret" -}}
-{{- default (printf "%s-db-app" (include "bailiwick.fullname" .)) .Values.database.passfileSecret -}}
-{{- end -}}
-
 {{- define "bailiwick.databaseCaSecret" -}}
 {{- default (printf "%s-db-ca" (include "bailiwick.fullname" .)) .Values.database.caSecret -}}
 {{- end -}}
@@ -77,25 +73,27 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- toYaml $out -}}
 {{- end -}}
 
-{{/* A libpq connection string; call with (dict "root" $ "user" … "certificate" true). The password is in the
-     passfile, which libpq reads only if nobody else may. */}}
+{{/* A libpq connection string; call with (dict "root" $ "user" … "name" …): `name` tells the files of one user from
+     those of another. With a client certificate there is no password; otherwise it is in a passfile, which libpq reads
+     only if nobody else may. */}}
 {{- define "bailiwick.conninfo" -}}
 {{- $db := .root.Values.database -}}
 {{- $host := default (printf "%s-db-rw" (include "bailiwick.fullname" .root)) $db.host -}}
 {{- $words := list (printf "host=%s" $host) (printf "port=%d" (int $db.port)) (printf "dbname=%s" $db.name)
-      (printf "user=%s" .user) (printf "sslmode=%s" $db.sslMode) "connect_timeout=10" -}}
+      (printf "user=%s" .user.user) (printf "sslmode=%s" $db.sslMode) "connect_timeout=10" -}}
 {{- if has $db.sslMode (list "verify-ca" "verify-full") -}}
 {{- $words = append $words "sslrootcert=/etc/bailiwick/database-ca/ca.crt" -}}
 {{- end -}}
-{{- if .certificate -}}
-{{- $words = concat $words (list "sslcert=/etc/bailiwick/database-client/tls.crt" "sslkey=/etc/bailiwick/database-client/tls.key") -}}
+{{- if .user.clientCertificateSecret -}}
+{{- $words = append $words (printf "sslcert=/etc/bailiwick/database-client/%s/tls.crt" .name) -}}
+{{- $words = append $words (printf "sslkey=/etc/bailiwick/database-client/%s/tls.key" .name) -}}
 {{- else -}}
-{{- $words = append $words "passfile=/run/bailiwick/credentials/pgpass" -}}
+{{- $words = append $words (printf "passfile=/run/bailiwick/credentials/%s" .name) -}}
 {{- end -}}
 {{- join " " $words -}}
 {{- end -}}
 
-{{/* bailiwickd.yaml; call with (dict "root" $ "user" … "certificate" bool). */}}
+{{/* bailiwickd.yaml; call with (dict "root" $ "name" "serve" "user" .Values.database), or "migrate" and its user. */}}
 {{- define "bailiwick.daemonConfig" -}}
 {{- $v := .root.Values -}}
 apiVersion: bailiwick/v1
@@ -124,7 +122,7 @@ listen:
     crl: {{ printf "/etc/bailiwick/tls/%s" . | quote }}
     {{- end }}
 database:
-  conninfo: {{ include "bailiwick.conninfo" . | quote }}
+  conninfo: {{ include "bailiwick.conninfo" (dict "root" .root "name" .name "user" .user) | quote }}
   schema: /usr/share/bailiwick/schema
   allowUnsafeStandbys: {{ $v.database.allowUnsafeStandbys }}
 signer:
@@ -133,9 +131,19 @@ signer:
   caCertificate: /etc/bailiwick/signer/ca.crt
   caKey: /etc/bailiwick/signer/ca.key
   {{- end }}
+{{- if and $v.vault.enabled (eq .name "serve") }}
+vault:
+  conninfo: {{ include "bailiwick.conninfo" (dict "root" .root "name" "vault" "user" $v.vault) | quote }}
+  keyring: /etc/bailiwick/vault/vault.keyring
+  serviceKey: /etc/bailiwick/vault/vault.key
+  servicePublicKey: /etc/bailiwick/vault/vault.pub
+  sweep: {{ $v.vault.sweep }}
+{{- end }}
 http:
   address: {{ $v.daemon.bindAddress | quote }}
   port: 9443
+quality:
+  flush: {{ $v.daemon.quality.flush }}
 log:
   {{- include "bailiwick.map" $v.daemon.log | nindent 2 }}
 limits:
@@ -219,31 +227,61 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end -}}
 
-{{/* libpq ignores a passfile that its group may read, and that is how a Secret arrives in a pod that is not
-     root: an init container makes the copy that it takes, in memory. */}}
-{{- define "bailiwick.passfileContainer" -}}
-- name: passfile
-  image: {{ include "bailiwick.image" . | quote }}
-  imagePullPolicy: {{ .Values.image.pullPolicy }}
-  command: [install, -m, "0400", /etc/bailiwick/passfile/pgpass, /run/bailiwick/credentials/pgpass]
-  securityContext:
-    {{- include "bailiwick.containerSecurityContext" . | nindent 4 }}
-  resources:
-    requests: { cpu: 10m, memory: 16Mi }
-    limits: { memory: 32Mi }
-  volumeMounts:
-    - { name: passfile, mountPath: /etc/bailiwick/passfile, readOnly: true }
-    - { name: credentials, mountPath: /run/bailiwick/credentials }
+{{/* Users of the database that a pod connects as: (dict "root" $ "name" "serve" or "migrate"), as a list of
+     {name, passfile, certificate}. */}}
+{{- define "bailiwick.users" -}}
+{{- $full := include "bailiwick.fullname" .root -}}
+{{- $v := .root.Values -}}
+{{- $users := list -}}
+{{- if eq .name "migrate" -}}
+{{- $users = append $users (dict "name" "migrate" "passfile" (default (printf "%s-db-app" $full) $v.migration.passfileSecret) "certificate" $v.migration.clientCertificateSecret) -}}
+{{- else -}}
+{{- $users = append $users (dict "name" "serve" "passfile" (default (printf "%s-db-serve" $full) $v.database.passfileSecret) "certificate" $v.database.clientCertificateSecret) -}}
+{{- if $v.vault.enabled -}}
+{{- $users = append $users (dict "name" "vault" "passfile" (default (printf "%s-db-vault" $full) $v.vault.passfileSecret) "certificate" $v.vault.clientCertificateSecret) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $users -}}
 {{- end -}}
 
-{{/* How a pod comes to the database; call with (dict "root" $ "certificate" name or "" "passfile" name). */}}
+{{/* libpq ignores a passfile that its group may read, and that is how a Secret arrives in a pod that is not
+     root: an init container makes the copies that it takes, in memory. Call as bailiwick.users. */}}
+{{- define "bailiwick.passfileContainers" -}}
+{{- $files := list -}}
+{{- range include "bailiwick.users" . | fromYamlArray -}}
+{{- if not .certificate -}}{{- $files = append $files (printf "/etc/bailiwick/passfiles/%s" .name) -}}{{- end -}}
+{{- end -}}
+{{- if $files }}
+initContainers:
+  - name: passfiles
+    image: {{ include "bailiwick.image" .root | quote }}
+    imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+    command: {{ toJson (concat (list "install" "-m" "0400" "-t" "/run/bailiwick/credentials") $files) }}
+    securityContext:
+      {{- include "bailiwick.containerSecurityContext" .root | nindent 6 }}
+    resources:
+      requests: { cpu: 10m, memory: 16Mi }
+      limits: { memory: 32Mi }
+    volumeMounts:
+      - { name: passfiles, mountPath: /etc/bailiwick/passfiles, readOnly: true }
+      - { name: credentials, mountPath: /run/bailiwick/credentials }
+{{- end }}
+{{- end -}}
+
+{{/* How a pod comes to the database; call as bailiwick.users. */}}
 {{- define "bailiwick.databaseMounts" -}}
 {{- if has .root.Values.database.sslMode (list "verify-ca" "verify-full") }}
 - { name: database-ca, mountPath: /etc/bailiwick/database-ca, readOnly: true }
 {{- end }}
+{{- $passfiles := false }}
+{{- range include "bailiwick.users" . | fromYamlArray }}
 {{- if .certificate }}
-- { name: database-client, mountPath: /etc/bailiwick/database-client, readOnly: true }
+- { name: database-client-{{ .name }}, mountPath: /etc/bailiwick/database-client/{{ .name }}, readOnly: true }
 {{- else }}
+{{- $passfiles = true }}
+{{- end }}
+{{- end }}
+{{- if $passfiles }}
 - { name: credentials, mountPath: /run/bailiwick/credentials, readOnly: true }
 {{- end }}
 {{- end -}}
@@ -255,16 +293,68 @@ capabilities: { drop: [ALL] }
     secretName: {{ include "bailiwick.databaseCaSecret" .root }}
     items: [{ key: ca.crt, path: ca.crt }]
 {{- end }}
+{{- $passfiles := list }}
+{{- range include "bailiwick.users" . | fromYamlArray }}
 {{- if .certificate }}
-- name: database-client
+- name: database-client-{{ .name }}
   secret: { secretName: {{ .certificate }}, defaultMode: 0440 }
 {{- else }}
-- name: passfile
-  secret:
-    secretName: {{ .passfile }}
-    items: [{ key: pgpass, path: pgpass }]
+{{- $passfiles = append $passfiles . }}
+{{- end }}
+{{- end }}
+{{- if $passfiles }}
+- name: passfiles
+  projected:
     defaultMode: 0440
+    sources:
+      {{- range $passfiles }}
+      - secret: { name: {{ .passfile }}, items: [{ key: pgpass, path: {{ .name }} }] }
+      {{- end }}
 - name: credentials
   emptyDir: { medium: Memory, sizeLimit: 1Mi }
 {{- end }}
+{{- end -}}
+
+{{/* What the service reads, for itself and for the doctor. */}}
+{{- define "bailiwick.daemonMounts" -}}
+- { name: config, mountPath: /etc/bailiwick/bailiwickd.yaml, subPath: bailiwickd.yaml, readOnly: true }
+- { name: tls, mountPath: /etc/bailiwick/tls, readOnly: true }
+- { name: signer, mountPath: /etc/bailiwick/signer, readOnly: true }
+{{- if .Values.vault.enabled }}
+- { name: vault, mountPath: /etc/bailiwick/vault, readOnly: true }
+{{- end }}
+{{- if or .Values.daemon.topology.fleet .Values.daemon.topology.existingConfigMap }}
+- { name: topology, mountPath: /etc/bailiwick/topology, readOnly: true }
+{{- end }}
+{{- if .Values.daemon.geoDatabase.existingClaim }}
+- { name: geo, mountPath: /var/lib/bailiwick/geo, readOnly: true }
+{{- end }}
+{{- include "bailiwick.databaseMounts" (dict "root" . "name" "serve") }}
+{{- end -}}
+
+{{- define "bailiwick.daemonVolumes" -}}
+{{- $full := include "bailiwick.fullname" . -}}
+- name: config
+  configMap:
+    name: {{ $full }}
+    items: [{ key: bailiwickd.yaml, path: bailiwickd.yaml }]
+- name: tls
+  secret: { secretName: {{ default (printf "%s-tls" $full) .Values.daemon.tls.secret }}, defaultMode: 0440 }
+- name: signer
+  secret: { secretName: {{ default (printf "%s-signer" $full) .Values.daemon.signer.secret }}, defaultMode: 0440 }
+{{- if .Values.vault.enabled }}
+- name: vault
+  secret: { secretName: {{ default (printf "%s-vault" $full) .Values.vault.secret }}, defaultMode: 0440 }
+{{- end }}
+{{- if or .Values.daemon.topology.fleet .Values.daemon.topology.existingConfigMap }}
+- name: topology
+  configMap:
+    name: {{ default $full .Values.daemon.topology.existingConfigMap }}
+    items: [{ key: fleet.yaml, path: fleet.yaml }]
+{{- end }}
+{{- with .Values.daemon.geoDatabase.existingClaim }}
+- name: geo
+  persistentVolumeClaim: { claimName: {{ . }}, readOnly: true }
+{{- end }}
+{{- include "bailiwick.databaseVolumes" (dict "root" . "name" "serve") }}
 {{- end -}}
