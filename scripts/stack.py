@@ -270,12 +270,12 @@ class Stack:
         env = {name: value for name, value in os.environ.items() if not name.startswith("BAILIWICK_")}
         return dict(env, BAILIWICK_CONFIG=self.path("cli.yaml"), NO_COLOR="1")
 
-    def bailiwick(self, context, *argv, expect=0, text=False):
+    def bailiwick(self, context, *argv, expect=0, text=False, more=()):
         """Runs the command line as somebody; the answer as a tree, or as `text` what it prints for people.
-        `expect`: the exit status that is right; None: any."""
+        `expect`: the exit status that is right; None: any. `more`: for its environment."""
         line = [self.program("bailiwick"), "--context", context, *([] if text else ["-o", "json"]), *argv]
         done = subprocess.run(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True, env=self.environment(), check=False)
+                              text=True, env={**self.environment(), **dict(more)}, check=False)
         if expect is not None and done.returncode != expect:
             raise Refused(["bailiwick", "--context", context, *argv], done.returncode, done.stdout, done.stderr)
         if text:

@@ -90,6 +90,8 @@ struct bw_desk_order {
             const char *spiffe_id, *role; /* role as the store spells it: "app", "tenant-admin" … */
             const struct bw_id *tenants;
             size_t tenant_count;
+            const struct bw_id *seen; /* tenants of the one it replaces; NULL: there was none */
+            size_t seen_count;
         } credential_issue;
         struct {
             const char *name, *spiffe_id;
@@ -103,6 +105,7 @@ struct bw_desk_order {
             const char *name;
             enum bw_desk_relay_action action;
             uint64_t deadline_ms;    /* DRAIN: unix */
+            const char *reason;      /* CORDON, DRAIN; "" otherwise */
             uint64_t facts_revision; /* result */
         } relay_state;
         struct {

@@ -114,6 +114,7 @@ static Bailiwick__V1__Relay *relay_message(struct bw_api_call *call, const struc
     out->number = facts->number;
     out->spiffe_id = spiffe_of(call, facts->name);
     out->state = state_of(view, index);
+    out->state_reason = view->reach[index].reason;
     if (view->reach[index].connected) {
         out->media_address = view->reach[index].media_address;
         load->participants = live->placed;
@@ -352,7 +353,7 @@ void bw_api_enroll_relay(struct bw_api_call *call)
 /* ---- CordonRelay, UncordonRelay, DrainRelay ---- */
 
 static void give_state_order(struct bw_api_call *call, const char *name, enum bw_desk_relay_action action,
-                             uint64_t deadline_ms, bw_api_handler *next)
+                             uint64_t deadline_ms, const char *reason, bw_api_handler *next)
 {
     const struct bw_fleet_view *view;
     size_t index;
@@ -361,16 +362,8 @@ static void give_state_order(struct bw_api_call *call, const char *name, enum bw
     call->order.relay_state.name = name;
     call->order.relay_state.action = action;
     call->order.relay_state.deadline_ms = deadline_ms;
+    call->order.relay_state.reason = reason;
     bw_api_order(call, BW_DESK_RELAY_STATE, next);
-}
-
-/* Nothing is accepted and dropped: a reason would have to be kept. */
-static bool refuses_reason(struct bw_api_call *call, const char *reason)
-{
-    if (reason[0] == '\0')
-        return false;
-    bw_api_fail_later(call, "keeping a reason is not supported yet; leave `reason` empty");
-    return true;
 }
 
 static Bailiwick__V1__Relay *relay_after(struct bw_api_call *call, const char *name)
@@ -399,8 +392,7 @@ void bw_api_cordon_relay(struct bw_api_call *call)
 {
     const Bailiwick__V1__CordonRelayRequest *request =
         (const Bailiwick__V1__CordonRelayRequest *)call->request;
-    if (!refuses_reason(call, request->reason))
-        give_state_order(call, request->name, BW_DESK_CORDON, 0, cordoned);
+    give_state_order(call, request->name, BW_DESK_CORDON, 0, request->reason, cordoned);
 }
 
 static void uncordoned(struct bw_api_call *call)
@@ -417,7 +409,7 @@ void bw_api_uncordon_relay(struct bw_api_call *call)
 {
     const Bailiwick__V1__UncordonRelayRequest *request =
         (const Bailiwick__V1__UncordonRelayRequest *)call->request;
-    give_state_order(call, request->name, BW_DESK_UNCORDON, 0, uncordoned);
+    give_state_order(call, request->name, BW_DESK_UNCORDON, 0, "", uncordoned);
 }
 
 static void drained(struct bw_api_call *call)
@@ -435,8 +427,8 @@ void bw_api_drain_relay(struct bw_api_call *call)
 {
     const Bailiwick__V1__DrainRelayRequest *request = (const Bailiwick__V1__DrainRelayRequest *)call->request;
     uint64_t within = request->deadline_ms != 0 ? request->deadline_ms : DRAIN_MS;
-    if (!refuses_reason(call, request->reason))
-        give_state_order(call, request->name, BW_DESK_DRAIN, bw_clock_wall_ms() + within, drained);
+    give_state_order(call, request->name, BW_DESK_DRAIN, bw_clock_wall_ms() + within, request->reason,
+                     drained);
 }
 
 /* ---- RemoveRelay ---- */
@@ -469,7 +461,7 @@ static void remove_if_idle(struct bw_api_call *call)
         bw_api_fail(call, &err, NULL);
         return;
     }
-    give_state_order(call, request->name, BW_DESK_REMOVE, 0, removed);
+    give_state_order(call, request->name, BW_DESK_REMOVE, 0, "", removed);
 }
 
 void bw_api_remove_relay(struct bw_api_call *call)

@@ -280,14 +280,26 @@ static bool name_is_free(struct bw_api_call *call, const char *spiffe_id, uint32
 {
     const struct bw_callers *callers = callers_of(call);
     const struct bw_caller *holder = bw_callers_find(callers, spiffe_id);
+    call->order.credential_issue.seen = NULL;
     const struct bw_caller *caller = bw_callers_find(callers, call->caller);
     if (holder == NULL)
         return true;
     bool ours = caller != NULL && holder->roles == role;
     for (size_t i = 0; ours && i < holder->tenant_count; i++)
         ours = (caller->roles & BW_CALLER_OPERATOR) || named_for(caller, &holder->tenants[i]);
-    if (ours)
+    if (ours) {
+        /* One element more: an empty list is not the same as none. */
+        struct bw_id *seen = bw_arena_zalloc(call->arena, holder->tenant_count + 1, sizeof *seen);
+        if (seen == NULL) {
+            bw_api_fail_memory(call);
+            return false;
+        }
+        for (size_t i = 0; i < holder->tenant_count; i++)
+            seen[i] = holder->tenants[i];
+        call->order.credential_issue.seen = seen;
+        call->order.credential_issue.seen_count = holder->tenant_count;
         return true;
+    }
     struct bw_error err;
     (void)bw_fail(&err, BW_ALREADY_EXISTS, "NAME_TAKEN",
                   "%s is another credential already; choose another name", spiffe_id);

@@ -1,4 +1,5 @@
-/* The fleet as owners see it: the placement snapshot, and what a participant needs to reach each relay.
+/* The fleet as owners see it: the placement snapshot, what a participant needs to reach each relay, and what
+ * operators say of it.
  * Immutable, counted, swapped whole; session secrets are wiped with the last reference. Threads: any. */
 #ifndef BW_CONTROL_FLEET_VIEW_H
 #define BW_CONTROL_FLEET_VIEW_H
@@ -10,13 +11,14 @@
 #include "base/secret.h"
 #include "placement/snapshot.h"
 
-enum { BW_MEDIA_ADDRESS_SIZE = 262 };
+enum { BW_MEDIA_ADDRESS_SIZE = 262, BW_RELAY_REASON_SIZE = 201 };
 
 struct bw_relay_reach {
     bool connected; /* a session is or was there: address and secret are set */
     char media_address[BW_MEDIA_ADDRESS_SIZE];
     struct bw_secret session_secret;
-    uint64_t heartbeat_ms; /* unix, by our clock: when the last one came; 0: none yet */
+    char reason[BW_RELAY_REASON_SIZE]; /* why it is cordoned or draining, as the operator said; "" */
+    uint64_t heartbeat_ms;             /* unix, by our clock: when the last one came; 0: none yet */
 };
 
 struct bw_fleet_view {

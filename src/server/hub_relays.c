@@ -6,6 +6,8 @@
 #include "runtime/log.h"
 #include "server/hub_state.h"
 
+_Static_assert((int)BW_RELAY_REASON_SIZE == (int)BW_STORE_REASON_SIZE, "reasons are copied");
+
 enum { VIEW_LOAD_INTERVAL_MS = 1000, FACTS_ARENA_BYTES = 1 << 20 };
 
 struct hub_relay *hub_find(struct bw_hub *hub, uint32_t number)
@@ -76,6 +78,7 @@ enum bw_code hub_take_relay(struct bw_hub *hub, const struct bw_store_relay *row
     relay->capacity = row->capacity;
     relay->gone = row->state == BW_STORE_RELAY_REMOVED;
     memcpy(relay->name, row->name, sizeof relay->name);
+    memcpy(relay->reason, row->reason, sizeof relay->reason);
     bool was_draining = relay->state == BW_STORE_RELAY_DRAINING;
     relay->state = row->state;
     relay->frugal_until_ms = 0; /* what it was for is over */
@@ -326,6 +329,7 @@ static enum bw_code build_view(struct bw_hub *hub, struct bw_fleet_view **out, s
         live[i].placed = bw_book_taken(hub->config.book, relay->number);
         live[i].load_ppm = relay->load.cpu_ppm;
         reach[i] = relay->reach;
+        memcpy(reach[i].reason, relay->reason, sizeof reach[i].reason);
     }
     struct bw_snapshot *snapshot = NULL;
     if (code == BW_OK) {

@@ -321,7 +321,8 @@ void hub_say_state(struct bw_hub *hub, struct hub_relay *relay)
         return;
     uint64_t now = hub_wall_ms(hub);
     uint32_t left = relay->drain_deadline_ms > now ? (uint32_t)(relay->drain_deadline_ms - now) : 0;
-    bw_session_drain(relay->session, true, left, "drained by the operator");
+    bw_session_drain(relay->session, true, left,
+                     relay->reason[0] != '\0' ? relay->reason : "drained by the operator");
 }
 
 /* ---- leases ---- */

@@ -28,9 +28,10 @@ struct hub_relay {
     struct bw_relay_facts facts;
     uint32_t capacity;
     enum bw_store_relay_state state;
-    uint64_t drain_deadline_ms; /* unix */
-    bool leaving;               /* it said itself, in this session, that it drains */
-    bool gone;                  /* removed; kept until its session and feed are closed */
+    char reason[BW_STORE_REASON_SIZE]; /* why, as the operator said; "" */
+    uint64_t drain_deadline_ms;        /* unix */
+    bool leaving;                      /* it said itself, in this session, that it drains */
+    bool gone;                         /* removed; kept until its session and feed are closed */
 
     struct bw_feed *feed;
     struct hub_link *links;
@@ -52,13 +53,14 @@ struct hub_relay {
     bool ever_connected;
     struct bw_relay_load load;
     bool escrow_asked;
-    bool escrow_in_doubt; /* the last answer was lost: slots may have been granted that the book lacks */
+    bool escrow_in_doubt;     /* the last answer was lost: slots may have been granted that the book lacks */
     uint64_t frugal_until_ms; /* mono; no further slots until then */
-    struct bw_mail *shrink_then; /* for shrink_back, once slots above shrink_to are given back; NULL: nobody asks */
+    struct bw_mail
+        *shrink_then; /* for shrink_back, once slots above shrink_to are given back; NULL: nobody asks */
     struct bw_mailbox *shrink_back;
     uint32_t shrink_to;
     bool shrink_gave;
-    uint32_t granted;     /* slots given to the book in all, from the start or by the database */
+    uint32_t granted; /* slots given to the book in all, from the start or by the database */
     enum bw_relay_state published_state;
     bool published_lease;
 

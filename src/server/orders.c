@@ -416,7 +416,8 @@ static enum bw_code set_relay_state(struct bw_desk_order *order, struct bw_store
         [BW_DESK_REMOVE] = BW_STORE_RELAY_REMOVED,
     };
     return bw_store_relay_set_state(db, order->relay_state.name, states[order->relay_state.action],
-                                    order->relay_state.deadline_ms, &order->relay_state.facts_revision, err);
+                                    order->relay_state.deadline_ms, order->relay_state.reason,
+                                    &order->relay_state.facts_revision, err);
 }
 
 static enum bw_code carry_out(struct trip *trip, struct bw_store_db *db, struct bw_error *err)
@@ -450,7 +451,8 @@ static enum bw_code carry_out(struct trip *trip, struct bw_store_db *db, struct 
         trip->callers_changed = true;
         return bw_store_credential_issue(db, order->credential_issue.spiffe_id, order->credential_issue.role,
                                          order->credential_issue.tenants,
-                                         order->credential_issue.tenant_count, err);
+                                         order->credential_issue.tenant_count, order->credential_issue.seen,
+                                         order->credential_issue.seen_count, err);
     case BW_DESK_RELAY_ENROLL: {
         trip->callers_changed = trip->relays_changed = true;
         const struct bw_store_enroll enroll = {

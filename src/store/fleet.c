@@ -58,17 +58,18 @@ enum bw_code bw_store_relay_enroll(struct bw_store_db *db, const struct bw_store
 
 enum bw_code bw_store_relay_set_state(struct bw_store_db *db, const char *name,
                                       enum bw_store_relay_state state, uint64_t deadline_ms,
-                                      uint64_t *facts_revision, struct bw_error *err)
+                                      const char *reason, uint64_t *facts_revision, struct bw_error *err)
 {
     struct bw_pg_params params = {0};
     bw_pg_text(&params, name);
     bw_pg_text(&params, bw_store_relay_state_name(state));
     bw_pg_int8(&params, (int64_t)deadline_ms);
+    bw_pg_text(&params, reason);
     PGresult *result = NULL;
     enum bw_code code =
         bw_pg_query_row(db, BW_PG_CHANGES,
                         "SELECT bw_relay_set_state($1, $2,"
-                        " CASE WHEN $3 > 0 THEN timestamptz 'epoch' + $3 * interval '1 millisecond' END)",
+                        " CASE WHEN $3 > 0 THEN timestamptz 'epoch' + $3 * interval '1 millisecond' END, $4)",
                         &params, &result, err);
     bw_pg_params_finish(&params);
     if (code != BW_OK)
@@ -88,7 +89,7 @@ static const char relays_query[] =
     "SELECT f.revision, r.number, r.name, r.spiffe_id, r.facts, r.capacity, r.state,"
     " (extract(epoch FROM r.drain_deadline) * 1000)::bigint, r.facts_revision,"
     " (extract(epoch FROM r.enrolled) * 1000)::bigint, s.epoch, s.replica, s.boot,"
-    " greatest(0, extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint"
+    " greatest(0, extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint, r.reason"
     " FROM facts_head f LEFT JOIN (relay r LEFT JOIN relay_session s ON s.relay = r.number)"
     " ON $1 OR r.state <> 'removed' ORDER BY r.number";
 
@@ -120,6 +121,7 @@ enum bw_code bw_store_relays_read(struct bw_store_db *db, bool removed_too, bw_s
                                        .session_boot = bw_pg_get_uuid(&row, 12),
                                        .session_lease_ms = (uint64_t)bw_pg_get_int8(&row, 13)};
         bw_pg_copy_text(&row, 2, relay.name, sizeof relay.name);
+        bw_pg_copy_text(&row, 14, relay.reason, sizeof relay.reason);
         row.failed = row.failed || !parse_state(bw_pg_get_text(&row, 6), &relay.state);
         if (row.failed || !each(context, &relay))
             break;

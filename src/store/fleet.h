@@ -16,9 +16,12 @@ enum bw_store_relay_state {
 
 const char *bw_store_relay_state_name(enum bw_store_relay_state state);
 
+enum { BW_STORE_REASON_SIZE = 201 };
+
 struct bw_store_relay {
     uint32_t number;
     char name[BW_STORE_NAME_SIZE];
+    char reason[BW_STORE_REASON_SIZE]; /* why it is cordoned or draining; "" */
     const char *spiffe_id;
     struct bw_view facts; /* the encoded RelayFacts message */
     uint32_t capacity;
@@ -45,11 +48,13 @@ struct bw_store_enroll {
 BW_MUST_USE enum bw_code bw_store_relay_enroll(struct bw_store_db *db, const struct bw_store_enroll *what,
                                                uint32_t *number, uint64_t *facts_revision,
                                                struct bw_error *err);
-/* Uncordon or undrain (ENROLLED), cordon, drain (with a deadline, unix ms; 0 otherwise), remove. The facts
- * revision rises unless nothing changed. NOT_FOUND: no such relay is enrolled. */
+/* Uncordon or undrain (ENROLLED), cordon, drain (with a deadline, unix ms; 0 otherwise), remove. `reason` is
+ * kept with a cordon or a drain, and "" for the others. The facts revision rises unless nothing changed.
+ * NOT_FOUND: no such relay is enrolled. */
 BW_MUST_USE enum bw_code bw_store_relay_set_state(struct bw_store_db *db, const char *name,
                                                   enum bw_store_relay_state state, uint64_t deadline_ms,
-                                                  uint64_t *facts_revision, struct bw_error *err);
+                                                  const char *reason, uint64_t *facts_revision,
+                                                  struct bw_error *err);
 typedef bool bw_store_on_relay(void *context, const struct bw_store_relay *relay);
 /* All relays in the order of their numbers, removed ones only on request, and the facts revision of that very
  * snapshot. The callback returns false to stop. */

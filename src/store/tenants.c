@@ -121,13 +121,17 @@ enum bw_code bw_store_tenants_read(struct bw_store_db *db, const char *after, ui
 }
 
 enum bw_code bw_store_credential_issue(struct bw_store_db *db, const char *spiffe_id, const char *role,
-                                       const struct bw_id *tenants, size_t tenant_count, struct bw_error *err)
+                                       const struct bw_id *tenants, size_t tenant_count,
+                                       const struct bw_id *seen, size_t seen_count, struct bw_error *err)
 {
     struct bw_pg_params params = {0};
     bw_pg_text(&params, spiffe_id);
     bw_pg_text(&params, role);
     bw_pg_uuid_array(&params, tenants, tenant_count);
-    enum bw_code code = bw_pg_run(db, "SELECT bw_credential_issue($1, $2, $3)", &params, err);
+    bw_pg_uuid_array(&params, seen, seen_count);
+    bw_pg_bool(&params, seen != NULL);
+    enum bw_code code =
+        bw_pg_run(db, "SELECT bw_credential_issue($1, $2, $3, CASE WHEN $5 THEN $4 END)", &params, err);
     bw_pg_params_finish(&params);
     return code;
 }

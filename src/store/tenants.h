@@ -86,10 +86,13 @@ struct bw_store_credential {
     uint64_t issued_ms, revoked_ms; /* revoked_ms 0: in force */
 };
 
-/* Issues, or replaces what that SPIFFE ID had. NOT_FOUND: a tenant does not exist. */
+/* Issues, or replaces the one in force whose tenants the caller has `seen` (NULL: it saw none; a set, order
+ * does not matter). The same one again changes nothing. NOT_FOUND: a tenant does not exist. ALREADY_EXISTS:
+ * another one is in force. */
 BW_MUST_USE enum bw_code bw_store_credential_issue(struct bw_store_db *db, const char *spiffe_id,
                                                    const char *role, const struct bw_id *tenants,
-                                                   size_t tenant_count, struct bw_error *err);
+                                                   size_t tenant_count, const struct bw_id *seen,
+                                                   size_t seen_count, struct bw_error *err);
 BW_MUST_USE enum bw_code bw_store_credential_revoke(struct bw_store_db *db, const char *spiffe_id,
                                                     struct bw_error *err);
 typedef bool bw_store_on_credential(void *context, const struct bw_store_credential *credential);

@@ -185,5 +185,16 @@ def check_doctor_finds_nothing_wrong_and_then_something(cell):
     cell.bailiwick(ADMIN, "policy", "get", "--server-name", "other.example", expect=4)
 
 
+def check_doctor_finds_a_clock_that_is_not_the_cells(cell):
+    def clock(off, expect_exit):
+        answer = cell.bailiwick("operator", "doctor", expect=expect_exit, more=harness.with_clock_off(off))
+        return [one for one in answer["checks"] if one["check"] == "clock"]
+    cell.await_relays()
+    expect([one["result"] for one in clock(0, 0)] == ["ok"], f"{clock(0, 0)}")
+    for off in (-60000, 300000):
+        found = clock(off, 1)
+        expect(len(found) == 1 and found[0]["result"] == "problem" and "timedatectl" in found[0]["todo"], f"{found}")
+
+
 if __name__ == "__main__":
     sys.exit(harness.run(sys.modules[__name__]))

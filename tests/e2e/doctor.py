@@ -26,7 +26,7 @@ class Place:
         self.text = "\n".join(f'  conninfo: "{self.conninfo}"' if "conninfo:" in line else line
                               for line in lines) + "\n"
 
-    def run(self, verb, *changes):
+    def run(self, verb, *changes, more=()):
         text = self.text
         for old, new in changes:
             expect(old in text, f"{old} is not in the configuration")
@@ -34,11 +34,12 @@ class Place:
         file = os.path.join(self.cell, "tried.yaml")
         with open(file, "w", encoding="utf-8") as config:
             config.write(text)
-        return subprocess.run([PROGRAM, verb, "--config", file], capture_output=True, text=True, timeout=60)
+        return subprocess.run([PROGRAM, verb, "--config", file], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, **dict(more)})
 
 
-def finds(place, words, *changes):
-    found = place.run("doctor", *changes)
+def finds(place, words, *changes, more=()):
+    found = place.run("doctor", *changes, more=more)
     expect(found.returncode == 1, f"exit {found.returncode}: {found.stdout}{found.stderr}")
     expect(any(line.startswith("problem") and all(word in line for word in words)
                for line in found.stdout.splitlines()), f"nothing says {words}:\n{found.stdout}")
@@ -53,6 +54,11 @@ def check_old_schema_is_found(place):
 def check_sound_cell_has_no_problem(place):
     found = place.run("doctor")
     expect(found.returncode == 0 and "no problem found" in found.stdout, found.stdout + found.stderr)
+
+
+def check_wrong_clock_is_found(place):
+    for off in (-60000, 60000):
+        finds(place, ["clock", "timedatectl"], more=harness.with_clock_off(off))
 
 
 def check_missing_database_is_found(place):

@@ -56,9 +56,11 @@ def check_a_paused_relay_is_left_and_taken_back(cell):
 
 def check_a_cordoned_relay_takes_nobody_new_and_keeps_whom_it_has(cell):
     meeting, _ = lively(cell)
-    cell.bailiwick("operator", "relay", "cordon", "par1")
+    cell.bailiwick("operator", "relay", "cordon", "par1", "--reason", "a disk fails")
     relay = cell.relays()["par1"]
     expect(relay["state"] == "RELAY_STATE_CORDONED", f"it is shown as {relay['state']}")
+    expect(relay["stateReason"] == "a disk fails", f"the reason is shown as {relay['stateReason']}")
+    expect("a disk fails" in cell.bailiwick("operator", "relay", "show", "par1", "-o", "wide", text=True), "no reason for people")
     expect(harness.join(cell, harness.create(cell))["admission"]["relay"] in OTHERS, "a cordoned relay got a new meeting")
     expect(harness.join(cell, meeting)["admission"]["relay"] in OTHERS, "a cordoned relay got a join")
     expect("par1" in where(cell, meeting), "a cordon moved those who were there")
@@ -76,6 +78,26 @@ def check_a_drained_relay_is_empty_in_time_and_can_come_back(cell):
     cell.bailiwick("operator", "relay", "uncordon", "par1")
     cell.await_relays()
     lively(cell, 1)
+
+
+def check_a_relay_is_made_smaller_while_it_serves(cell):
+    """What was granted for those who have left since does not stand in the way."""
+    meeting, people = lively(cell)
+    with open(harness.stack.FLEET, encoding="utf-8") as file:
+        fleet = file.read()
+    whole = cell.relays()["par1"]["facts"]["capacity"]
+    at = fleet.index("id: par1")
+    expect(f"capacity: {whole}" in fleet[at:], f"the fleet file does not say {whole}")
+
+    def enroll(capacity, expect_exit):
+        text = fleet[:at] + fleet[at:].replace(f"capacity: {whole}", f"capacity: {capacity}", 1)
+        cell.write(text, "smaller.yaml")
+        cell.bailiwick("operator", "relay", "enroll", "par1", "-f", cell.path("smaller.yaml"), expect=expect_exit)
+    enroll(len(people) + 2, 0)
+    expect(cell.relays()["par1"]["facts"]["capacity"] == len(people) + 2, "it is not smaller")
+    enroll(len(people) - 1, 6)
+    expect("par1" in where(cell, meeting), "its people are gone")
+    enroll(whole, 0)
 
 
 def check_a_relay_of_another_enrolment_is_refused(cell):

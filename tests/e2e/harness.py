@@ -39,6 +39,12 @@ def show(cell, meeting, tenant=UNIVERSITY):
     return cell.bailiwick(f"{tenant}-app", "meeting", "show", meeting)
 
 
+def with_clock_off(milliseconds):
+    """What to add to the environment of a program whose wall clock is to be wrong by so much."""
+    return {"LD_PRELOAD": os.path.join(os.environ["BW_BUILD_DIR"], "bin", "libshift_clock.so"),
+            "BW_SHIFT_CLOCK_MS": str(milliseconds), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+
 def request_id():
     return str(uuid.uuid4())
 

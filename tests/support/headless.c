@@ -415,6 +415,7 @@ bool bw_headless_publish_fleet(struct bw_headless *headless)
         live[i] = (struct bw_relay_live){
             .state = relay->state, .lease_ok = relay->lease_ok, .capacity = relay->capacity};
         reach[i].connected = relay->connected;
+        snprintf(reach[i].reason, sizeof reach[i].reason, "%s", relay->reason);
         snprintf(reach[i].media_address, sizeof reach[i].media_address, "192.0.2.%u:3478",
                  (unsigned)made->relays[i].number);
         uint8_t secret[32];

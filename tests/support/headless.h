@@ -20,6 +20,7 @@ struct bw_headless_relay {
     uint32_t connectors; /* BW_CONNECTOR_BIT */
     enum bw_relay_state state;
     bool lease_ok, connected, absent; /* absent: not enrolled */
+    char reason[64];                  /* of its state */
 };
 
 enum { BW_HEADLESS_RELAYS = 6, BW_HEADLESS_CHANGES = 512 };

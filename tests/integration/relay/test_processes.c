@@ -246,7 +246,8 @@ static void strangers_are_counted_and_get_nothing(void **state)
     const char *const arguments[] = {"--count", "1", NULL};
     cell_put_slot(cell, 0, &slot);
     cell_settle(cell, 0);
-    /* A grant for the other relay, sent here: this relay's hop key is another. */
+    /* A grant for the other relay, sent here: this relay's hop key is another, and the grant says whose it
+     * is. */
     char other[64];
     memcpy(other, cell->relays[1].media, sizeof other);
     memcpy(cell->relays[1].media, cell->relays[0].media, sizeof other);
@@ -255,7 +256,7 @@ static void strangers_are_counted_and_get_nothing(void **state)
     int code = -1;
     json_t *summary = cell_finish_endpoint(cell, 0, &code);
     assert_int_equal(code, 1);
-    assert_string_equal(json_string_value(json_object_get(summary, "reason")), "WRONG_HOP_KEY");
+    assert_string_equal(json_string_value(json_object_get(summary, "reason")), "WRONG_RELAY");
     json_decref(summary);
     json_t *status = cell_status(cell, 0);
     assert_int_equal(dropped(status, "refused"), 1);

@@ -64,7 +64,7 @@ static void grants_are_what_is_free(void **state)
     /* A relay that is not plainly enrolled grants nothing; one that shrinks below what is held is refused. */
     uint64_t revision;
     uint32_t five[] = {5}, one[] = {1}, number;
-    MUST(bw_store_relay_set_state(fixture.db, "r4", BW_STORE_RELAY_CORDONED, 0, &revision, err));
+    MUST(bw_store_relay_set_state(fixture.db, "r4", BW_STORE_RELAY_CORDONED, 0, "", &revision, err));
     MUST(bw_store_escrow_take(fixture.db, &fixture.replica, five, one, 1, granted, err));
     assert_int_equal(granted[0], 0);
     struct bw_store_enroll smaller = {.name = "r0",

@@ -213,21 +213,49 @@ static void credentials_are_issued_replaced_and_revoked(void **state)
     struct bw_id tenants[2] = {fixture->tenant, bw_fixture_tenant(fixture, "two")};
     struct bw_id nobody = bw_random_id(&fixture->random);
     struct bw_error error;
-    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/app/web", "app", tenants, 2, err));
-    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/operator/op", "operator", NULL, 0, err));
-    assert_int_equal(bw_store_credential_issue(fixture->db, "spiffe://x/app/z", "app", &nobody, 1, &error),
-                     BW_NOT_FOUND);
-    assert_int_equal(bw_store_credential_issue(fixture->db, "spiffe://x/app/z", "king", NULL, 0, &error),
-                     BW_INVALID_ARGUMENT);
+    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/app/web", "app", tenants, 2, NULL, 0, err));
+    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/operator/op", "operator", NULL, 0, NULL, 0, err));
+    assert_int_equal(
+        bw_store_credential_issue(fixture->db, "spiffe://x/app/z", "app", &nobody, 1, NULL, 0, &error),
+        BW_NOT_FOUND);
+    assert_int_equal(
+        bw_store_credential_issue(fixture->db, "spiffe://x/app/z", "king", NULL, 0, NULL, 0, &error),
+        BW_INVALID_ARGUMENT);
     MUST(bw_store_credential_revoke(fixture->db, "spiffe://x/operator/op", err));
     assert_int_equal(bw_store_credential_revoke(fixture->db, "spiffe://x/app/z", &error), BW_NOT_FOUND);
     char text[512] = "";
     MUST(bw_store_credentials_read(fixture->db, see_credential, text, err));
     assert_string_equal(text, "web app 2 ok;op operator 0 revoked;");
-    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/operator/op", "auditor", tenants, 1, err));
+    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/operator/op", "auditor", tenants, 1, NULL, 0,
+                                   err));
     text[0] = '\0';
     MUST(bw_store_credentials_read(fixture->db, see_credential, text, err));
     assert_string_equal(text, "web app 2 ok;op auditor 1 ok;");
+}
+
+static void a_credential_is_replaced_only_by_who_has_seen_it(void **state)
+{
+    struct bw_fixture *fixture = *state;
+    struct bw_id one = fixture->tenant, other = bw_fixture_tenant(fixture, "other");
+    struct bw_id both[2] = {one, other}, turned[2] = {other, one};
+    struct bw_error error;
+    /* Two who saw none issue the same name: the second one does not take it. */
+    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/app/web", "app", &one, 1, NULL, 0, err));
+    assert_int_equal(
+        bw_store_credential_issue(fixture->db, "spiffe://x/app/web", "app", &other, 1, NULL, 0, &error),
+        BW_ALREADY_EXISTS);
+    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/app/web", "app", &one, 1, NULL, 0, err));
+    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/app/web", "app", both, 2, &one, 1, err));
+    assert_int_equal(
+        bw_store_credential_issue(fixture->db, "spiffe://x/app/web", "app", &other, 1, &one, 1, &error),
+        BW_ALREADY_EXISTS); /* it has changed since */
+    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/app/web", "app", &other, 1, turned, 2, err));
+    char text[512] = "";
+    MUST(bw_store_credentials_read(fixture->db, see_credential, text, err));
+    assert_string_equal(text, "web app 1 ok;");
+    /* What is revoked is nobody's. */
+    MUST(bw_store_credential_revoke(fixture->db, "spiffe://x/app/web", err));
+    MUST(bw_store_credential_issue(fixture->db, "spiffe://x/app/web", "app", both, 2, NULL, 0, err));
 }
 
 static bool see_relay(void *context, const struct bw_store_relay *relay)
@@ -265,12 +293,14 @@ static void relays_are_enrolled_changed_and_removed(void **state)
                      BW_ALREADY_EXISTS);
 
     uint64_t deadline = bw_clock_wall_ms() + 60000;
-    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_DRAINING, deadline, &revision, err));
+    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_DRAINING, deadline, "new disks",
+                                  &revision, err));
     assert_int_equal(revision, before + 4);
-    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_DRAINING, deadline, &revision, err));
+    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_DRAINING, deadline, "new disks",
+                                  &revision, err));
     assert_int_equal(revision, before + 4);
     assert_int_equal(
-        bw_store_relay_set_state(fixture->db, "par9", BW_STORE_RELAY_CORDONED, 0, &revision, &error),
+        bw_store_relay_set_state(fixture->db, "par9", BW_STORE_RELAY_CORDONED, 0, "", &revision, &error),
         BW_NOT_FOUND);
     struct bw_store_relay seen[4] = {0};
     MUST(bw_store_relays_read(fixture->db, false, see_relay, seen, &revision, err));
@@ -280,11 +310,13 @@ static void relays_are_enrolled_changed_and_removed(void **state)
     assert_int_equal(seen[1].session_epoch, 0);
     assert_int_equal(seen[2].state, BW_STORE_RELAY_DRAINING);
     assert_int_equal(seen[2].drain_deadline_ms, deadline);
+    assert_string_equal(seen[2].reason, "new disks");
+    assert_string_equal(seen[1].reason, "");
     assert_int_equal(seen[2].facts_revision, before + 4);
 
     /* Removed, then enrolled anew under another number. */
-    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_REMOVED, 0, &revision, err));
-    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_REMOVED, 0, &revision, err));
+    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_REMOVED, 0, "", &revision, err));
+    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_REMOVED, 0, "", &revision, err));
     assert_int_equal(bw_fixture_relay(fixture, "par2", 20), 3);
     memset(seen, 0, sizeof seen);
     MUST(bw_store_relays_read(fixture->db, false, see_relay, seen, &revision, err));
@@ -321,7 +353,7 @@ static void a_session_is_fenced_by_its_epoch(void **state)
     assert_true(bw_id_equal(&seen[1].session_boot, &boot));
     assert_in_range(seen[1].session_lease_ms, 1, 10000);
     /* A removed relay has no session, a fenced replica renews none. */
-    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_REMOVED, 0, &revision, err));
+    MUST(bw_store_relay_set_state(fixture->db, "par2", BW_STORE_RELAY_REMOVED, 0, "", &revision, err));
     MUST(bw_store_sessions_renew(fixture->db, &fixture->replica, relays, epochs, 2, 10000, lost, err));
     assert_true(lost[1]);
     struct bw_error error;
@@ -563,6 +595,7 @@ int main(void)
         FIXTURE_TEST(policies_have_revisions_that_never_change),
         FIXTURE_TEST(a_candidate_is_promoted_only_forwards),
         FIXTURE_TEST(credentials_are_issued_replaced_and_revoked),
+        FIXTURE_TEST(a_credential_is_replaced_only_by_who_has_seen_it),
         FIXTURE_TEST(relays_are_enrolled_changed_and_removed),
         FIXTURE_TEST(a_session_is_fenced_by_its_epoch),
         FIXTURE_TEST(a_replica_is_fenced_once_its_lease_has_ended),

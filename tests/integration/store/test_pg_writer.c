@@ -283,7 +283,7 @@ static void cordon_drain_and_removal_make_rows_stale(void **state)
         scene->facts = bw_fixture_facts(&scene->fixture);
         uint64_t revision;
         uint64_t deadline = states[i] == BW_STORE_RELAY_DRAINING ? bw_clock_wall_ms() + 60000 : 0;
-        MUST(bw_store_relay_set_state(scene->fixture.db, "par1", states[i], deadline, &revision, err));
+        MUST(bw_store_relay_set_state(scene->fixture.db, "par1", states[i], deadline, "", &revision, err));
         assert_int_equal(revision, scene->facts + 1);
         struct bw_id meeting = bw_random_meeting(&scene->fixture.random);
         struct bw_waited waited;

@@ -175,6 +175,7 @@ static void relay_state(struct rig *rig, struct bw_desk_order *order)
         if (strcmp(relay->name, order->relay_state.name) != 0)
             continue;
         relay->state = states[order->relay_state.action];
+        snprintf(relay->reason, sizeof relay->reason, "%s", order->relay_state.reason);
         relay->absent = order->relay_state.action == BW_DESK_REMOVE;
         order->relay_state.facts_revision = ++rig->world.facts_revision;
         assert_true(bw_headless_publish_fleet(&rig->world));

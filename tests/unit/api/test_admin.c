@@ -406,19 +406,23 @@ static void relays_are_listed_cordoned_drained_and_removed(void **state)
     page = CALL(RIG_OPERATOR, FleetService, ListRelays, list_relays, &list);
     must(page);
     assert_int_equal(page->n_relays, 1);
-    cordon.reason = "because";
-    assert_null(CALL(RIG_OPERATOR, FleetService, CordonRelay, cordon_relay, &cordon));
-    assert_int_equal(rig.code, BW_UNIMPLEMENTED);
+    assert_string_equal(page->relays[0]->state_reason, "");
+    cordon.reason = "a disk fails";
+    cordoned = CALL(RIG_OPERATOR, FleetService, CordonRelay, cordon_relay, &cordon);
+    must(cordoned);
+    assert_string_equal(cordoned->relay->state_reason, "a disk fails");
 
     Bailiwick__V1__DrainRelayRequest drain = BAILIWICK__V1__DRAIN_RELAY_REQUEST__INIT;
     drain.request_id = rig_uuid(&rig);
     drain.name = "par1";
     drain.deadline_ms = 5000;
+    drain.reason = "new disks";
     const Bailiwick__V1__DrainRelayResponse *drained =
         CALL(RIG_OPERATOR, FleetService, DrainRelay, drain_relay, &drain);
     must(drained);
     assert_int_equal(drained->relay->state, BAILIWICK__V1__RELAY_STATE__RELAY_STATE_DRAINING);
     assert_true(drained->relay->drain_deadline_unix_ms > 0);
+    assert_string_equal(drained->relay->state_reason, "new disks");
     Bailiwick__V1__UncordonRelayRequest uncordon = BAILIWICK__V1__UNCORDON_RELAY_REQUEST__INIT;
     uncordon.request_id = rig_uuid(&rig);
     uncordon.name = "par1";
@@ -426,6 +430,7 @@ static void relays_are_listed_cordoned_drained_and_removed(void **state)
         CALL(RIG_OPERATOR, FleetService, UncordonRelay, uncordon_relay, &uncordon);
     must(uncordoned);
     assert_int_equal(uncordoned->relay->state, BAILIWICK__V1__RELAY_STATE__RELAY_STATE_SERVING);
+    assert_string_equal(uncordoned->relay->state_reason, "");
 
     Bailiwick__V1__GetRelayRequest get = BAILIWICK__V1__GET_RELAY_REQUEST__INIT;
     get.name = "nowhere";
