@@ -1,6 +1,7 @@
 #include "vault/sealer.h"
 
 #include <string.h>
+#include <utlist.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -11,7 +12,7 @@
 #include "vault/roster.h"
 #include "vault/supply.h"
 
-enum { DAYS_KEPT = 4, MEETINGS_MAX = 65536 };
+enum { DAYS_KEPT = 4, MEETINGS_MAX = 65536, EVICT_SCAN_MAX = 1024 };
 
 /* What a meeting is called here: ids repeat across tenants only if somebody wants them to. */
 struct meeting_name {
@@ -26,6 +27,7 @@ struct bw_sealing_key {
     uint8_t entry_key[BW_GCM_KEY_SIZE]; /* secret; derived from it */
     uint64_t made_ms;
     bool stored;
+    struct bw_sealing_key *prev, *next; /* by when they were last asked for */
     UT_hash_handle hh;
 };
 
@@ -45,7 +47,8 @@ struct bw_sealer {
     struct bw_supply supply;
     size_t meetings_max;
     struct tenant_scopes *tenants;
-    struct bw_sealing_key *keys; /* in the order they were made in */
+    struct bw_sealing_key *keys;   /* by name */
+    struct bw_sealing_key *by_use; /* the same, the longest unused first */
 };
 
 enum bw_code bw_sealer_create(const struct bw_sealer_config *config, struct bw_sealer **out,
@@ -76,6 +79,7 @@ enum bw_code bw_sealer_create(const struct bw_sealer_config *config, struct bw_s
 static void drop_key(struct bw_sealer *sealer, struct bw_sealing_key *key)
 {
     HASH_DEL(sealer->keys, key);
+    DL_DELETE(sealer->by_use, key);
     bw_wipe(key, sizeof *key);
     bw_free(key);
 }
@@ -231,18 +235,19 @@ static enum bw_code make_key(struct bw_sealer *sealer, const struct bw_scope_pub
     return code;
 }
 
-/* Makes room: the oldest key whose row is safe goes; its meeting, if it lives, gets another. */
+/* Makes room: of the half that was not asked for lately, the longest unused key whose row is safe goes. Its
+ * meeting, if it lives, gets another. */
 static bool make_room(struct bw_sealer *sealer)
 {
     if (HASH_COUNT(sealer->keys) < sealer->meetings_max)
         return true;
-    struct bw_sealing_key *key, *next;
-    HASH_ITER(hh, sealer->keys, key, next)
-    {
+    struct bw_sealing_key *key = sealer->by_use;
+    for (size_t i = 0; key != NULL && i < (sealer->meetings_max + 1) / 2 && i < EVICT_SCAN_MAX; i++) {
         if (key->stored) {
             drop_key(sealer, key);
             return true;
         }
+        key = key->next;
     }
     return false;
 }
@@ -269,6 +274,7 @@ static enum bw_code add_key(struct bw_sealer *sealer, const struct bw_id *tenant
         bw_free(key);
         return code;
     }
+    DL_APPEND(sealer->by_use, key);
     *out = key;
     return BW_OK;
 }
@@ -290,6 +296,8 @@ enum bw_code bw_sealer_meeting(struct bw_sealer *sealer, const struct bw_id *ten
         if (code != BW_OK)
             return code;
     }
+    DL_DELETE(sealer->by_use, found);
+    DL_APPEND(sealer->by_use, found);
     *key = found;
     *is_new = !found->stored;
     if (!found->stored)

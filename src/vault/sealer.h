@@ -35,7 +35,8 @@ struct bw_sealer_config {
 };
 
 struct bw_sealer;
-/* A meeting key in a sealer; valid until bw_sealer_forget of its meeting or destroy. */
+/* A meeting key in a sealer; valid until bw_sealer_forget of its meeting or destroy, and while fewer than
+ * half of meetings_max others are asked for: use it at once. */
 struct bw_sealing_key;
 
 /* INVALID_ARGUMENT (service key), RESOURCE_EXHAUSTED, INTERNAL (reason RANDOM_STUCK: the random source

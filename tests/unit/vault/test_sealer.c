@@ -269,6 +269,18 @@ static void the_number_of_keys_is_bounded(void **state)
     assert_int_equal(bw_sealer_meetings(f.sealer), 3);
     assert_int_equal(ask(&f, &first, FIXTURE_NOW, &rows[4], &is_new), BW_OK);
     assert_memory_equal(&rows[4], &rows[0], sizeof rows[0]);
+    /* Of those that are stored, the longest unused one goes: first was asked for just now. */
+    const struct bw_id two = id_of(2), fourth = id_of(4);
+    bw_sealer_stored(f.sealer, &f.tenant, &first, &rows[0].key_id);
+    bw_sealer_stored(f.sealer, &f.tenant, &two, &rows[2].key_id);
+    bw_sealer_stored(f.sealer, &f.tenant, &third, &rows[3].key_id);
+    assert_int_equal(ask(&f, &fourth, FIXTURE_NOW, &rows[4], &is_new), BW_OK);
+    assert_int_equal(ask(&f, &first, FIXTURE_NOW, &rows[4], &is_new), BW_OK);
+    assert_false(is_new);
+    assert_int_equal(ask(&f, &third, FIXTURE_NOW, &rows[4], &is_new), BW_OK);
+    assert_false(is_new);
+    assert_int_equal(ask(&f, &two, FIXTURE_NOW, &rows[4], &is_new), BW_OK);
+    assert_true(is_new && !bw_id_equal(&rows[4].key_id, &rows[2].key_id)); /* it was gone */
     fixture_finish(&f);
 }
 
