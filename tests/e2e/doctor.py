@@ -21,12 +21,19 @@ class Place:
         subprocess.run([PROGRAM, "init", "--dir", self.cell, "--cell", "eu"], check=True, capture_output=True)
         self.conninfo = subprocess.run([POSTGRES, "start", self.database], check=True, capture_output=True,
                                        text=True).stdout.strip()
+        self.sql(*(f"CREATE ROLE {login} LOGIN" for login in harness.stack.LOGINS))
         with open(os.path.join(self.cell, "bailiwickd.yaml"), encoding="utf-8") as config:
-            lines = config.read().splitlines()
-        self.text = "\n".join(f'  conninfo: "{self.conninfo}"' if "conninfo:" in line else line
-                              for line in lines) + "\n"
+            self.text = config.read()
+        for login in harness.stack.LOGINS:
+            own = self.conninfo.replace("user=postgres", f"user={login}")
+            self.text = self.text.replace(f"host=/run/postgresql dbname=bailiwick user={login}", own)
 
-    def run(self, verb, *changes, more=()):
+    def sql(self, *statements):
+        for statement in statements:
+            subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo, "-c", statement], check=True,
+                           capture_output=True)
+
+    def run(self, verb, *changes, more=(), options=()):
         text = self.text
         for old, new in changes:
             expect(old in text, f"{old} is not in the configuration")
@@ -34,7 +41,7 @@ class Place:
         file = os.path.join(self.cell, "tried.yaml")
         with open(file, "w", encoding="utf-8") as config:
             config.write(text)
-        return subprocess.run([PROGRAM, verb, "--config", file], capture_output=True, text=True, timeout=60,
+        return subprocess.run([PROGRAM, verb, "--config", file, *options], capture_output=True, text=True, timeout=60,
                               env={**os.environ, **dict(more)})
 
 
@@ -47,8 +54,9 @@ def finds(place, words, *changes, more=()):
 
 def check_old_schema_is_found(place):
     finds(place, ["schema", "bailiwickd migrate"])
-    migrated = place.run("migrate")
+    migrated = place.run("migrate", options=("--conninfo", place.conninfo))
     expect(migrated.returncode == 0, migrated.stderr)
+    place.sql(*(f"GRANT {role} TO {login}" for login, role in harness.stack.LOGINS.items()))
 
 
 def check_sound_cell_has_no_problem(place):
@@ -70,6 +78,15 @@ def check_wrong_certificate_is_found(place):
                                                "certificate: operator.crt, key: operator.key"))
     finds(place, ["key", "does not belong"], ("key: server.key", "key: operator.key"))
     finds(place, ["server.gone"], ("server.crt", "server.gone"))
+
+
+def check_user_who_could_read_the_keys_is_found(place):
+    finds(place, ["roles", "bailiwick_serve"], (f"user={harness.stack.SERVE_LOGIN}", "user=postgres"))
+
+
+def check_wrong_vault_key_is_found(place):
+    finds(place, ["vault", "public half"], ("servicePublicKey: vault.pub", "servicePublicKey: signer.pub"))
+    finds(place, ["vault", "gone.keyring"], ("keyring: vault.keyring", "keyring: gone.keyring"))
 
 
 def check_wrong_cell_is_found(place):
