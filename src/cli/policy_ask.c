@@ -181,11 +181,6 @@ static void as_offline(json_t *explanation)
         if (json_array_size(json_object_get(item, "clauses")) == 0)
             json_object_del(item, "clauses");
     }
-    static const char *const seldom[] = {"exceptions", "missingConnectors"};
-    for (i = 0; i < BW_ARRAY_LEN(seldom); i++) {
-        if (json_array_size(json_object_get(explanation, seldom[i])) == 0)
-            json_object_del(explanation, seldom[i]);
-    }
     json_t *score = json_object_get(explanation, "score");
     rename_term(score, "spread_us", "relays_us");
     rename_term(score, "move_us", "moved_us");

@@ -154,8 +154,8 @@ static json_t *retention_json(const struct bw_constraints *constraints)
     json_t *object = json_object();
     json_object_set_new(object, "quality", json_string(bw_retention_text(kept.quality_ms, text)));
     json_object_set_new(object, "participants", json_string(bw_retention_text(kept.participants_ms, text)));
-    if (kept.decisions_ms != BW_RETENTION_WITHOUT_END_MS)
-        json_object_set_new(object, "decisions", json_string(bw_retention_text(kept.decisions_ms, text)));
+    /* "": without end */
+    json_object_set_new(object, "decisions", json_string(bw_retention_text(kept.decisions_ms, text)));
     return object;
 }
 
@@ -201,11 +201,8 @@ enum bw_code bw_explain_json(const struct bw_explanation *e, struct bw_buf *out,
     json_object_set_new(root, "score", score_json(&e->plan.score));
     json_object_set_new(root, "policy", policy_json(e));
     json_object_set_new(root, "retention", retention_json(e->constraints));
-    if (e->constraints->exception_count > 0)
-        json_object_set_new(root, "exceptions", exceptions_json(e->constraints));
-    uint32_t missing = bw_explain_missing(e);
-    if (missing != 0)
-        json_object_set_new(root, "missingConnectors", missing_json(missing));
+    json_object_set_new(root, "exceptions", exceptions_json(e->constraints));
+    json_object_set_new(root, "missingConnectors", missing_json(bw_explain_missing(e)));
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
     json_decref(root);
     if (text == NULL)

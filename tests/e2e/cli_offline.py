@@ -68,7 +68,7 @@ def check_explain_prints_the_documented_json():
     answer = json.loads(out)
     assert err == "", err
     assert list(answer) == ["decision", "assignments", "legs", "refused", "rejected", "mode", "flags", "score", "policy",
-                            "retention"]
+                            "retention", "exceptions", "missingConnectors"]
     assert answer["retention"] == {"quality": "30d", "participants": "30d", "decisions": "400d"}, answer["retention"]
     assert answer["decision"] == "placed" and answer["assignments"] == {"p1": "par1", "p2": "par1"}
     assert answer["legs"] == [] and answer["refused"] == [] and answer["mode"] == "e2ee"

@@ -90,7 +90,11 @@ static void demo_is_placed_in_paris_with_the_documented_shape(void **state)
     json_t *policy = json_object_get(root, "policy");
     assert_int_equal(json_integer_value(json_object_get(policy, "revision")), 0);
     assert_int_equal(strlen(json_string_value(json_object_get(policy, "hash"))), 7 + 64);
-    assert_int_equal(json_object_size(root), 9);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(root, "retention"), "quality")),
+                        "30d");
+    assert_int_equal(json_array_size(json_object_get(root, "exceptions")), 0);
+    assert_int_equal(json_array_size(json_object_get(root, "missingConnectors")), 0);
+    assert_int_equal(json_object_size(root), 12);
     json_decref(score);
     json_decref(assignments);
     json_decref(flags);
@@ -251,6 +255,49 @@ static void a_request_for_another_tenant_or_an_unknown_group_is_an_error(void **
     done(&asked);
 }
 
+static void what_is_lifted_and_what_is_missing_is_said(void **state)
+{
+    (void)state;
+    static const char policy[] =
+        "apiVersion: bailiwick/v1\n"
+        "kind: TenantPolicy\n"
+        "tenant: chu-lyon\n"
+        "residency: { atRest: eu, retention: { quality: 12h } }\n"
+        "entry: { allow: [\"*\"], unknown: allow }\n"
+        "transit: { allow: [EU], deny: [FR], operators: { allowJurisdictions: [\"*\"] } }\n"
+        "e2ee: { mode: optional }\n"
+        "connectors: { allow: [pstn, recording], require: [recording] }\n"
+        "exceptions:\n"
+        "  - { id: x1, lifts: { transit: { deny: [FR] } }, reason: a congress, expires: 2027-01-31 }\n";
+    struct asked asked;
+    ask(&asked, policy, NULL, request_two_in_france);
+    assert_true(asked.explanation.plan.placed); /* in France, for the time being */
+    json_t *root = as_json(&asked);
+    const json_t *exception = json_array_get(json_object_get(root, "exceptions"), 0);
+    assert_string_equal(json_string_value(json_object_get(exception, "id")), "x1");
+    assert_string_equal(json_string_value(json_object_get(exception, "reason")), "a congress");
+    assert_string_equal(json_string_value(json_object_get(exception, "expiresUnixMs")), "1801353600000");
+    assert_string_equal(json_string_value(json_object_get(exception, "clause")), "policy.yaml:10:11");
+    const json_t *missing = json_object_get(root, "missingConnectors");
+    assert_int_equal(json_array_size(missing), 1);
+    assert_string_equal(json_string_value(json_array_get(missing, 0)), "recording");
+    const json_t *retention = json_object_get(root, "retention");
+    assert_string_equal(json_string_value(json_object_get(retention, "quality")), "12h");
+    assert_string_equal(json_string_value(json_object_get(retention, "decisions")), "");
+    json_decref(root);
+    struct bw_buf out = {0};
+    bw_explain_text(&asked.explanation, &asked.policy->source, 1, &out);
+    static const char *const said[] = {"Exception x1 lifts a deny until 2027-01-31T00:00:00Z: a congress",
+                                       "before a recording connector is in the meeting",
+                                       "connectors.require recording (the organisation)",
+                                       "Kept: quality 12h, participants 30d, decisions without end"};
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
+        if (strstr(bw_buf_cstr(&out), said[i]) == NULL)
+            fail_msg("no \"%s\" in:\n%s", said[i], bw_buf_cstr(&out));
+    bw_buf_finish(&out);
+    done(&asked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +307,7 @@ int main(void)
         cmocka_unit_test(documented_files_load_and_a_region_alone_is_enough),
         cmocka_unit_test(text_shows_the_source_line_of_each_refusal),
         cmocka_unit_test(a_request_for_another_tenant_or_an_unknown_group_is_an_error),
+        cmocka_unit_test(what_is_lifted_and_what_is_missing_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

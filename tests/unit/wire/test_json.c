@@ -61,13 +61,19 @@ static void an_explanation_reads_as_the_command_line_prints_it(void **state)
     explanation.mode = "e2ee";
     explanation.score = &score;
     explanation.policy = &policy;
+    Bailiwick__V1__Explanation__Retention retention = BAILIWICK__V1__EXPLANATION__RETENTION__INIT;
+    retention.quality = "30d";
+    retention.participants = "30d";
+    explanation.retention = &retention;
     prints(&explanation.base,
            "{\"decision\":\"placed\",\"assignments\":{\"p1\":\"par1\"},\"legs\":[],\"refused\":[],"
            "\"rejected\":[{\"relay\":\"ash1\",\"reasons\":[\"OPERATOR_JURISDICTION\"],"
            "\"clauses\":[\"policy.yaml:17:26\"]}],\"mode\":\"e2ee\","
            "\"flags\":{\"p1\":{\"allocated\":\"sframe-mls\"}},"
            "\"score\":{\"pair_us\":10000,\"access_us\":0,\"load_us\":0,\"spread_us\":0,\"move_us\":0,"
-           "\"total_us\":15500},\"policy\":{\"revision\":0,\"hash\":\"sha256:ab\"}}");
+           "\"total_us\":15500},\"policy\":{\"revision\":0,\"hash\":\"sha256:ab\"},"
+           "\"retention\":{\"quality\":\"30d\",\"participants\":\"30d\",\"decisions\":\"\"},"
+           "\"exceptions\":[],\"missingConnectors\":[]}");
 }
 
 static void numbers_bytes_and_enums_follow_proto3(void **state)
@@ -122,7 +128,8 @@ static void a_map_key_that_comes_twice_has_its_last_value(void **state)
     explanation.assignments = assignments;
     prints(&explanation.base,
            "{\"decision\":\"\",\"assignments\":{\"p2\":\"fra1\",\"p1\":\"lys1\"},\"legs\":[],\"refused\":[],"
-           "\"rejected\":[],\"mode\":\"\",\"flags\":{}}");
+           "\"rejected\":[],\"mode\":\"\",\"flags\":{},"
+           "\"exceptions\":[],\"missingConnectors\":[]}");
 }
 
 static void only_the_set_member_of_a_oneof_is_printed(void **state)
