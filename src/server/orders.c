@@ -463,8 +463,11 @@ static enum bw_code carry_out(struct trip *trip, struct bw_store_db *db, struct 
             .replace = order->relay_enroll.replace,
             .request = order->request,
         };
-        return bw_store_relay_enroll(db, &enroll, &order->relay_enroll.number,
+        code = bw_store_relay_enroll(db, &enroll, &order->relay_enroll.number,
                                      &order->relay_enroll.facts_revision, err);
+        if (code == BW_FAILED_PRECONDITION && err->reason == NULL)
+            err->reason = "RELAY_IN_USE"; /* by more people than are to fit on it */
+        return code;
     }
     case BW_DESK_RELAY_STATE:
         trip->relays_changed = true;
