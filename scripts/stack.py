@@ -115,6 +115,9 @@ def wait_for(what, condition, seconds, every=0.05):
 class Stack:
     """One folder's stack. `detach`: its processes outlive us (./dev up)."""
 
+    # What one sample of quality covers, and how long it may wait to be written: short, since so is what is shown here.
+    quality = {"window": "2s", "flush": "1s"}
+
     def __init__(self, folder, programs, detach=False):
         self.folder, self.programs, self.detach = os.path.abspath(folder), os.path.abspath(programs), detach
         self.state = {"ports": {}, "processes": {}}
@@ -239,7 +242,8 @@ class Stack:
             text = text.replace(old, new)
         text += (f"\nhttp: {{ address: 127.0.0.1, port: {self.state['ports']['http']} }}\n"
                  f"topology: {json.dumps(FLEET)}\n"
-                 f"limits: {{ workers: 2 }}\n")
+                 f"limits: {{ workers: 2 }}\n"
+                 f"quality: {{ flush: {self.quality['flush']} }}\n")
         self.write(text, "cell", "bailiwickd.yaml")
         self.run([self.program("bailiwickd"), "migrate", "--config", self.config_file(), "--conninfo", owner])
         # Two users of the database, as in a real cell: the one that faces the network cannot read wrapped keys.
@@ -313,6 +317,7 @@ class Stack:
                    f"    endpoints: ['127.0.0.1:{self.state['ports']['grpc']}']\n"
                    f"    tls: {{ ca: ../../cell/ca.crt, certificate: {name}.crt, key: {name}.key, "
                    "serverName: localhost }\n"
+                   f"quality: {{ window: {self.quality['window']} }}\n"
                    f"status: {{ socket: {json.dumps(self.status_socket(name))} }}\n", "relays", name, "relay.yaml")
         if self.pid(name) is None:
             self.spawn(name, [self.program("bailiwick-relay"), "run", "--config", os.path.join(home, "relay.yaml")])

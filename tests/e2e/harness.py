@@ -70,6 +70,7 @@ def run(module, relays=stack.RELAYS):
     """Runs the checks of a module in the order they are written; the exit status for sys.exit."""
     signal.signal(signal.SIGTERM, interrupted)
     cell = Stack(os.path.join(os.environ["TMPDIR"], "cell"), os.path.join(os.environ["BW_BUILD_DIR"], "bin"))
+    cell.quality = getattr(module, "QUALITY", cell.quality)
     failed = 0
     try:
         cell.up(relays)
