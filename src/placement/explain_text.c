@@ -1,8 +1,8 @@
 #include <string.h>
-#include <time.h>
 
 #include "placement/explain_internal.h"
 #include "policy/retention.h"
+#include "yaml/scalar.h"
 
 struct page {
     const struct bw_explanation *e;
@@ -174,12 +174,9 @@ static void terms_words(struct page *page)
     }
     for (size_t i = 0; i < constraints->exception_count; i++) {
         const struct bw_constraints_exception *exception = &constraints->exceptions[i];
-        time_t seconds = (time_t)(exception->expires_ms / 1000);
-        struct tm utc;
-        char until[32] = "?";
-        if (gmtime_r(&seconds, &utc) != NULL)
-            strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%SZ", &utc);
-        bw_buf_printf(page->out, "Exception %s lifts a deny until %s: ", exception->id, until);
+        char until[BW_SCALAR_INSTANT_SIZE];
+        bw_buf_printf(page->out, "Exception %s lifts a deny until %s: ", exception->id,
+                      bw_scalar_instant_text(exception->expires_ms, until));
         for (const char *c = exception->reason; *c != '\0'; c++)
             bw_buf_append_u8(page->out, (uint8_t)(*c >= ' ' && *c < 127 ? *c : '?'));
         bw_buf_append_str(page->out, "\n");

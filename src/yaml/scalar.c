@@ -1,5 +1,6 @@
 #include "yaml/scalar.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool is_digit(uint8_t byte)
@@ -175,6 +176,27 @@ bool bw_scalar_instant(struct bw_view text, uint64_t *unix_ms)
         return false;
     *unix_ms = (uint64_t)ms;
     return true;
+}
+
+const char *bw_scalar_instant_text(uint64_t unix_ms, char text[BW_SCALAR_INSTANT_SIZE])
+{
+    enum { DAY_S = 86400, LAST_DAY = 2932896 }; /* 9999-12-31 */
+    uint64_t seconds = unix_ms / 1000, days = seconds / DAY_S, rest = seconds % DAY_S;
+    text[0] = '\0';
+    if (days > LAST_DAY)
+        return text;
+    /* Years that begin in March, so that the day that comes and goes is a year's last; eras of 400 of them.
+     */
+    uint64_t shifted = days + 719468, era = shifted / 146097, of_era = shifted % 146097;
+    uint64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    uint64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    uint64_t month_of_year = (5 * of_year + 2) / 153; /* from March */
+    unsigned day = (unsigned)(of_year - (153 * month_of_year + 2) / 5 + 1);
+    unsigned month = (unsigned)(month_of_year < 10 ? month_of_year + 3 : month_of_year - 9);
+    unsigned year = (unsigned)(era * 400 + year_of_era + (month <= 2));
+    snprintf(text, BW_SCALAR_INSTANT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02uZ", year % 10000, month % 100,
+             day % 100, (unsigned)(rest / 3600) % 100, (unsigned)(rest / 60 % 60), (unsigned)(rest % 60));
+    return text;
 }
 
 bool bw_scalar_looks_boolean(struct bw_view text)

@@ -21,6 +21,10 @@ bool bw_scalar_duration(struct bw_view text, uint64_t *ms);
 bool bw_scalar_date(struct bw_view text, uint64_t *unix_ms);
 /* RFC 3339: YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm). */
 bool bw_scalar_instant(struct bw_view text, uint64_t *unix_ms);
+enum { BW_SCALAR_INSTANT_SIZE = 32 };
+/* The other way: "2027-01-31T00:00:00Z" into text, which is returned; whole seconds, up to the year 9999 (""
+ * past it). */
+const char *bw_scalar_instant_text(uint64_t unix_ms, char text[BW_SCALAR_INSTANT_SIZE]);
 /* y, Y, yes, no, on, off, true, false … in any of the cases that YAML 1.1 readers take for a boolean. */
 bool bw_scalar_looks_boolean(struct bw_view text);
 bool bw_scalar_is_ascii(struct bw_view text);

@@ -141,6 +141,24 @@ static void instants_are_rfc3339(void **state)
         assert_false(bw_scalar_instant(bw_view_str(bad[i]), &value));
 }
 
+/* Every day of two centuries, and then one in ninety-seven, written and read back. */
+static void instants_are_written_as_they_are_read(void **state)
+{
+    (void)state;
+    char text[BW_SCALAR_INSTANT_SIZE];
+    assert_string_equal(bw_scalar_instant_text(0, text), "1970-01-01T00:00:00Z");
+    assert_string_equal(bw_scalar_instant_text(1801353600000, text), "2027-01-31T00:00:00Z");
+    assert_string_equal(bw_scalar_instant_text(951827696789, text), "2000-02-29T12:34:56Z");
+    const uint64_t day_ms = 86400000, last = 2932896;
+    for (uint64_t day = 0; day <= last; day += day < 73000 ? 1 : 97) {
+        uint64_t back = 0, then = day * day_ms + (day % 86400) * 1000;
+        if (!bw_scalar_instant(bw_view_str(bw_scalar_instant_text(then, text)), &back) || back != then)
+            fail_msg("day %llu is written %s", (unsigned long long)day, text);
+    }
+    assert_string_equal(bw_scalar_instant_text((last + 1) * day_ms, text), "");
+    assert_string_equal(bw_scalar_instant_text(UINT64_MAX, text), "");
+}
+
 static void booleans_of_other_readers_are_recognised(void **state)
 {
     (void)state;
@@ -216,6 +234,7 @@ int main(void)
         cmocka_unit_test(durations_need_their_unit),
         cmocka_unit_test(dates_exist),
         cmocka_unit_test(instants_are_rfc3339),
+        cmocka_unit_test(instants_are_written_as_they_are_read),
         cmocka_unit_test(booleans_of_other_readers_are_recognised),
         cmocka_unit_test(names_are_lower_case_and_short),
         cmocka_unit_test(distance_counts_edits),
