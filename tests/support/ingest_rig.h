@@ -32,6 +32,9 @@ struct ingest_rig {
     unsigned asks, keys_wanted;
 
     bool database_away; /* writes are not answered */
+    /* Takes writes instead of the rig; answers by bw_ingest_core_written itself. NULL: the rig keeps rows. */
+    void (*write)(void *context, struct bw_ingest_write *write);
+    void *write_context;
     struct bw_ingest_write *writes[RIG_WRITES];
     size_t write_count;
     unsigned writes_done;
