@@ -93,16 +93,26 @@ void bw_api_calls_forget(struct bw_api *api)
 
 /* ---- ending ---- */
 
-static void audit(const struct bw_api_call *call, enum bw_code code)
+/* The request id, for every line about a call; "" when it has none or was refused before it was read. */
+static const char *request_of(const struct bw_api_call *call, char text[BW_ID_TEXT_SIZE])
 {
-    if (!call->method->audit)
+    text[0] = '\0';
+    if (call->method->changes && !bw_id_is_zero(&call->request_id))
+        bw_id_format(&call->request_id, text);
+    return text;
+}
+
+/* What an error shows its caller can quote the request, so it stays out of here. */
+static void log_end(const struct bw_api_call *call, enum bw_code code)
+{
+    bool audit = call->method->audit;
+    enum bw_log_level level = audit ? BW_LOG_INFO : BW_LOG_DEBUG;
+    if (!bw_log_enabled(level))
         return;
-    char request[BW_ID_TEXT_SIZE] = "";
-    if (call->method->changes)
-        bw_id_format(&call->request_id, request);
-    bw_log(BW_LOG_INFO, "audit", "method=%s caller=%s tenant=%s request=%s code=%s", call->method->name,
-           call->caller != NULL ? call->caller : "", call->tenant_name != NULL ? call->tenant_name : "",
-           request, bw_code_name(code));
+    char request[BW_ID_TEXT_SIZE];
+    bw_log(level, audit ? "audit" : "call", "method=%s caller=%s tenant=%s request=%s code=%s",
+           call->method->name, call->caller != NULL ? call->caller : "",
+           call->tenant_name != NULL ? call->tenant_name : "", request_of(call, request), bw_code_name(code));
 }
 
 /* ---- an admission that reaches nobody ---- */
@@ -140,7 +150,7 @@ static void end(struct bw_api_call *call, enum bw_code code)
     if (code != BW_OK)
         tell_unclaimed(call);
 
-    audit(call, code);
+    log_end(call, code);
     bw_secret_finish(&call->op.admission.hop_key);
     bw_grpc_call_release(call->grpc);
     spare(call);
@@ -178,9 +188,12 @@ void bw_api_fail(struct bw_api_call *call, const struct bw_error *error,
         full.retry_after_ms = retry_after_ms(error->code);
     bool any = full.retry_after_ms != 0 || full.metadata_count > 0 || full.violation_count > 0 ||
                full.any_type_url != NULL;
-    if (bw_code_category(error->code) == BW_CATEGORY_OURS)
-        bw_log(BW_LOG_ERROR, "call_failed", "method=%s code=%s show=\"%s\" log=\"%s\"", call->method->name,
-               bw_code_name(error->code), error->show, error->log);
+    if (bw_code_category(error->code) == BW_CATEGORY_OURS) {
+        char request[BW_ID_TEXT_SIZE];
+        bw_log(BW_LOG_ERROR, "call_failed", "method=%s request=%s code=%s show=\"%s\" log=\"%s\"",
+               call->method->name, request_of(call, request), bw_code_name(error->code), error->show,
+               error->log);
+    }
     bw_grpc_finish(call->grpc, error, any ? &full : NULL);
     end(call, error->code);
 }

@@ -7,6 +7,7 @@
 #include "grpc/compression.h"
 #include "grpc/server_internal.h"
 #include "grpc/timeout.h"
+#include "runtime/clock.h"
 
 enum {
     HEADER_OVERHEAD_BYTES = 32, /* RFC 9113 6.5.2 */
@@ -79,6 +80,7 @@ struct bw_grpc_call *bw_call_create(struct bw_connection *connection, int32_t st
     call->connection = connection;
     call->stream_id = stream_id;
     call->due.fire = bw_call_expired;
+    call->began_ns = server->config.ended != NULL ? bw_clock_mono_ns() : 0;
     call->peer = connection->peer;
     call->peer->references++;
     call->next = connection->calls;
@@ -146,6 +148,10 @@ void bw_call_stream_closed(struct bw_grpc_call *call)
     call->connection->output_bytes -= bw_response_waiting(call);
     bw_buf_clear(&call->out);
     call->out_at = 0;
+    const struct bw_grpc_server_config *config = &call->server->config;
+    if (config->ended != NULL)
+        config->ended(call->method, call->trailers_sent ? call->status : BW_CANCELLED,
+                      bw_clock_mono_ns() - call->began_ns, config->ended_context);
     bw_call_tell_end(call, call->trailers_sent ? BW_OK : BW_CANCELLED);
     bw_call_settle(call);
 }

@@ -222,6 +222,7 @@ void bw_response_http(struct bw_grpc_call *call, const char *status)
     struct fields fields = {.count = 0};
     add_copied(&fields, ":status", bw_view_str(status));
     call->stage = BW_CALL_ANSWERED;
+    call->status = BW_UNKNOWN; /* what a client makes of it (gRPC over HTTP2, HTTP2 status codes) */
     call->answered_ms = bw_loop_now_ms(call->server->loop);
     submit(call, &fields, false);
 }

@@ -89,6 +89,11 @@ struct bw_grpc_server_config {
     enum bw_code (*admit)(struct bw_grpc_call *call, const struct bw_grpc_method *method, void *context,
                           struct bw_error *err);
     void *admit_context;
+    /* Told of each call's end, those that were refused, and health and reflection, included: what it was
+     * answered with (BW_CANCELLED: the caller was gone before that) and the time since it began. `method` is
+     * NULL when there is none of that name. May be NULL. */
+    void (*ended)(const struct bw_grpc_method *method, enum bw_code code, uint64_t took_ns, void *context);
+    void *ended_context;
     const char *error_domain; /* of ErrorInfo; a literal */
     struct bw_view
         descriptor_set; /* google.protobuf.FileDescriptorSet, outlives the server; empty: no reflection */

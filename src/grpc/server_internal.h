@@ -54,6 +54,7 @@ struct bw_grpc_call {
     unsigned holds;
     struct bw_due due; /* the deadline; once answered: how long the answer may wait for the peer */
     uint64_t deadline_ms, answered_ms;
+    uint64_t began_ns;
 
     /* request */
     struct bw_metadata metadata;

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "server/hub.h"
 #include "server/ingest.h"
+#include "server/metrics_text.h"
 #include "server/vault_keeper.h"
 #include "server/worker.h"
 
@@ -40,43 +41,33 @@ static const char *why_not_ready(const struct bw_daemon *daemon)
 
 /* ---- /metrics ---- */
 
-static void family(struct bw_buf *out, const char *name, const char *type, const char *help)
+/* False when memory is out. */
+static bool metrics(const struct bw_daemon *daemon, struct bw_buf *out)
 {
-    bw_buf_printf(out, "# TYPE %s %s\n# HELP %s %s\n", name, type, name, help);
-}
-
-static void sample(struct bw_buf *out, const char *name, const char *type, uint64_t value)
-{
-    bw_buf_printf(out, "%s%s %lu\n", name, strcmp(type, "counter") == 0 ? "_total" : "",
-                  (unsigned long)value);
-}
-
-static void metrics(const struct bw_daemon *daemon, struct bw_buf *out)
-{
-    uint64_t sum;
-#define X(field, name, type, help)                                                                           \
-    family(out, name, type, help);                                                                           \
-    sum = 0;                                                                                                 \
-    for (unsigned i = 0; i < daemon->worker_count; i++)                                                      \
-        sum += atomic_load(&bw_worker_metrics(daemon->workers[i])->field);                                   \
-    sample(out, name, type, sum);
-    BW_WORKER_METRIC_MAP(X)
-#undef X
-#define X(field, name, type, help)                                                                           \
-    family(out, name, type, help);                                                                           \
-    sample(out, name, type, atomic_load(&bw_hub_metrics(daemon->hub)->field));
-    BW_HUB_METRIC_MAP(X)
-#undef X
-#define X(field, name, type, help)                                                                           \
-    family(out, name, type, help);                                                                           \
-    sample(out, name, type, atomic_load(&bw_ingest_metrics(daemon->ingest)->field));
-    BW_INGEST_METRIC_MAP(X)
-#undef X
-    family(out, "bailiwick_metadata_active", "gauge",
-           "1: who takes part is sealed, and can be opened by the vault; 0: look at /healthz.");
-    sample(out, "bailiwick_metadata_active", "gauge",
-           bw_vault_keeper_health(daemon->vault) == BW_VAULT_ACTIVE);
-    bw_buf_append_str(out, "# EOF\n");
+    const struct bw_worker_metrics **workers = bw_calloc(daemon->worker_count, sizeof *workers);
+    const struct bw_call_metrics **calls = bw_calloc(daemon->worker_count, sizeof *calls);
+    for (unsigned i = 0; workers != NULL && calls != NULL && i < daemon->worker_count; i++) {
+        workers[i] = bw_worker_metrics(daemon->workers[i]);
+        calls[i] = bw_worker_call_metrics(daemon->workers[i]);
+    }
+    struct bw_metrics_source source = {
+        .workers = workers,
+        .calls = calls,
+        .worker_count = daemon->worker_count,
+        .hub = bw_hub_metrics(daemon->hub),
+        .ingest = bw_ingest_metrics(daemon->ingest),
+        .daemon.ready = why_not_ready(daemon) == NULL,
+        .daemon.workers = daemon->worker_count,
+        .daemon.metadata_active = bw_vault_keeper_health(daemon->vault) == BW_VAULT_ACTIVE,
+        .version = BW_VERSION,
+    };
+    bw_process_metrics_read(&source.process);
+    bool ok = workers != NULL && calls != NULL;
+    if (ok)
+        bw_metrics_text(&source, out);
+    bw_free(workers);
+    bw_free(calls);
+    return ok && !out->failed;
 }
 
 /* ---- the listener ---- */
@@ -117,9 +108,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     }
     if (strcmp(url, "/metrics") == 0) {
         struct bw_buf body = {0};
-        metrics(http->daemon, &body);
         enum MHD_Result result =
-            body.failed
+            !metrics(http->daemon, &body)
                 ? MHD_NO
                 : answer(connection, MHD_HTTP_OK,
                          "application/openmetrics-text; version=1.0.0; charset=utf-8", bw_buf_view(&body));

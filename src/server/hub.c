@@ -111,8 +111,10 @@ void bw_hub_turn(struct bw_hub *hub)
         enum bw_relay_state state = hub_relay_state(hub, relay, &lease);
         if (state == relay->published_state && lease == relay->published_lease)
             continue;
-        if (state == BW_RELAY_DEAD && relay->ever_connected && !relay->gone)
+        if (state == BW_RELAY_DEAD && relay->ever_connected && !relay->gone) {
             bw_log(BW_LOG_WARN, "relay_dead", "relay=%s", relay->name);
+            atomic_fetch_add(&hub->metrics.relay_deaths, 1);
+        }
         relay->published_state = state;
         relay->published_lease = lease;
         hub_publish(hub, true);

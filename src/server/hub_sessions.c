@@ -81,6 +81,7 @@ static void fence_done(struct bw_mail *mail)
             bw_secret_finish(&relay->reach.session_secret);
             relay->reach = relay->fresh;
             relay->ever_connected = true;
+            atomic_fetch_add(&hub->metrics.sessions_opened, 1);
             relay->heard_ms = hub->now_ms;
             relay->leaving = false;
             if (!bw_id_equal(&relay->boot, &fence->boot))

@@ -6,7 +6,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* X(field, OpenMetrics name, type, help) */
+/* X(field, OpenMetrics name, type, help). Types: gauge, counter; gauge_ms and counter_ms are kept in
+ * milliseconds and shown in seconds. */
 #define BW_WORKER_METRIC_MAP(X)                                                                              \
     X(meetings, "bailiwick_meetings", "gauge", "Live meetings.")                                             \
     X(participants, "bailiwick_participants", "gauge", "Participants and connectors in live meetings.")      \
@@ -19,6 +20,13 @@
     X(connections, "bailiwick_connections", "gauge", "gRPC connections.")                                    \
     X(calls, "bailiwick_calls", "gauge", "gRPC calls under way.")                                            \
     X(calls_started, "bailiwick_calls_started", "counter", "gRPC calls begun.")                              \
+    X(connections_accepted, "bailiwick_connections_accepted", "counter", "gRPC connections accepted.")       \
+    X(handshake_failures, "bailiwick_handshake_failures", "counter",                                         \
+      "Connections that failed before their first call: mostly refused certificates.")                       \
+    X(connections_punished, "bailiwick_connections_punished", "counter",                                     \
+      "Connections ended because they misbehaved, such as by floods of resets or pings.")                    \
+    X(signer_lines, "bailiwick_signer_lines", "gauge",                                                       \
+      "Workers whose line to the signer is up; fewer than there are workers: joins get no grants.")          \
     X(rows_waiting, "bailiwick_rows_waiting", "gauge", "Decisions waiting for the database.")                \
     X(rows_committed, "bailiwick_rows_committed", "counter", "Decisions committed.")                         \
     X(groups_committed, "bailiwick_groups_committed", "counter", "Groups committed.")                        \
@@ -39,13 +47,15 @@ struct bw_worker_metrics {
 #define BW_HUB_METRIC_MAP(X)                                                                                 \
     X(relays, "bailiwick_relays", "gauge", "Enrolled relays.")                                               \
     X(relays_serving, "bailiwick_relays_serving", "gauge", "Relays that take new participants.")             \
+    X(relay_deaths, "bailiwick_relay_deaths", "counter",                                                     \
+      "Times that a relay was declared dead; its participants are moved.")                                   \
     X(sessions, "bailiwick_relay_sessions", "gauge", "Open relay sessions.")                                 \
+    X(sessions_opened, "bailiwick_relay_sessions_opened", "counter", "Relay sessions that were fenced.")     \
     X(feed_resources, "bailiwick_feed_resources", "gauge", "Slots, links and keys that relays should hold.") \
     X(feed_tombstones, "bailiwick_feed_tombstones", "gauge",                                                 \
       "Removals that are kept for relays that come back.")                                                   \
     X(head_group, "bailiwick_head_group", "counter", "Last group applied to the relays' feeds.")             \
-    X(lease_age_ms, "bailiwick_lease_age_milliseconds", "gauge",                                             \
-      "Time since this replica's lease was renewed.")
+    X(lease_age_ms, "bailiwick_lease_age_seconds", "gauge_ms", "Time since this replica's lease was renewed.")
 
 struct bw_hub_metrics {
 #define X(field, name, type, help) _Atomic uint64_t field;
@@ -83,5 +93,39 @@ struct bw_ingest_metrics {
     BW_INGEST_METRIC_MAP(X)
 #undef X
 };
+
+/* Of the process as a whole, looked at when somebody scrapes. */
+#define BW_DAEMON_METRIC_MAP(X)                                                                              \
+    X(ready, "bailiwick_ready", "gauge", "1 when /readyz says ok.")                                          \
+    X(workers, "bailiwick_workers", "gauge", "Worker threads.")                                              \
+    X(metadata_active, "bailiwick_metadata_active", "gauge",                                                 \
+      "1: who takes part is sealed, and can be opened by the vault; 0: look at /healthz.")
+
+struct bw_daemon_metrics {
+#define X(field, name, type, help) uint64_t field;
+    BW_DAEMON_METRIC_MAP(X)
+#undef X
+};
+
+/* Of struct bw_process_metrics, under the names that every process's metrics have. */
+#define BW_PROCESS_METRIC_MAP(X)                                                                             \
+    X(cpu_ms, "process_cpu_seconds", "counter_ms", "User and system CPU time of this process.")              \
+    X(started_ms, "process_start_time_seconds", "gauge_ms", "When the process began, since the epoch.")      \
+    X(resident_bytes, "process_resident_memory_bytes", "gauge", "Memory in use.")                            \
+    X(virtual_bytes, "process_virtual_memory_bytes", "gauge", "Address space in use.")                       \
+    X(open_fds, "process_open_fds", "gauge", "Open file descriptors.")                                       \
+    X(max_fds, "process_max_fds", "gauge", "How many it may open.")
+
+/* X(function that prints the samples, name, type, labels, help): of calls (call_metrics.h). */
+#define BW_METRIC_REQUESTS "bailiwick_requests"
+#define BW_METRIC_JOINS    "bailiwick_join_seconds"
+#define BW_CALL_METRIC_MAP(X)                                                                                \
+    X(print_requests, BW_METRIC_REQUESTS, "counter", "service, method, code",                                \
+      "Calls that have ended, by gRPC code; CANCELLED: the caller went away first. `other` is health, "      \
+      "reflection and what is no method.")                                                                   \
+    X(print_joins, BW_METRIC_JOINS, "histogram", "le",                                                       \
+      "How long JoinMeeting took from its headers to its answer, refusals included.")
+
+#define BW_METRIC_BUILD_HELP "The version that runs."
 
 #endif

@@ -31,6 +31,10 @@ static void measure(struct bw_worker *worker)
     atomic_store(&metrics->connections, server.connections);
     atomic_store(&metrics->calls, server.calls);
     atomic_store(&metrics->calls_started, server.calls_started);
+    atomic_store(&metrics->connections_accepted, server.accepted);
+    atomic_store(&metrics->handshake_failures, server.handshake_failures);
+    atomic_store(&metrics->connections_punished, server.connections_punished);
+    atomic_store(&metrics->signer_lines, bw_signer_client_connected(worker->signer));
     if (worker->writer == NULL)
         return;
     struct bw_store_writer_stats writer;
@@ -45,6 +49,11 @@ static void measure(struct bw_worker *worker)
 const struct bw_worker_metrics *bw_worker_metrics(const struct bw_worker *worker)
 {
     return &worker->metrics;
+}
+
+const struct bw_call_metrics *bw_worker_call_metrics(const struct bw_worker *worker)
+{
+    return &worker->call_metrics;
 }
 
 static void second(void *context)
@@ -80,6 +89,8 @@ static enum bw_code create_api(struct bw_worker *worker, struct bw_error *err)
     worker->methods[count] = bw_hub_session_method;
     worker->methods[count].context = &worker->link;
     worker->method_count = count + 1;
+    if (!bw_call_metrics_init(&worker->call_metrics, worker->methods, worker->method_count))
+        return bw_fail_memory(err);
     return BW_OK;
 }
 
@@ -146,6 +157,8 @@ enum bw_code bw_worker_start(struct bw_worker *worker, struct bw_error *err)
         .limits = bw_grpc_limits_default(),
         .admit = bw_api_admit,
         .admit_context = worker->api,
+        .ended = bw_call_metrics_ended,
+        .ended_context = &worker->call_metrics,
         .error_domain = "bailiwick",
         .descriptor_set = bw_wire_descriptor_set(),
     };
@@ -248,6 +261,7 @@ void bw_worker_destroy(struct bw_worker *worker)
         bw_loop_undefer(worker->loop, &worker->flush);
     }
     bw_loop_destroy(worker->loop);
+    bw_call_metrics_finish(&worker->call_metrics);
     bw_free(worker->methods);
     bw_free(worker->changes);
     bw_free(worker);

@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "control/owner.h"
+#include "server/call_metrics.h"
 #include "server/daemon.h"
 #include "server/metrics.h"
 
@@ -37,6 +38,7 @@ uint16_t bw_worker_port(const struct bw_worker *worker);
 
 /* Threads: any. */
 const struct bw_worker_metrics *bw_worker_metrics(const struct bw_worker *worker);
+const struct bw_call_metrics *bw_worker_call_metrics(const struct bw_worker *worker);
 
 /* ---- the world changes; each takes a reference of its own. Threads: any. False when memory is out. ---- */
 bool bw_worker_set_view(struct bw_worker *worker, struct bw_fleet_view *view);

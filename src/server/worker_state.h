@@ -2,6 +2,7 @@
 #ifndef BW_SERVER_WORKER_STATE_H
 #define BW_SERVER_WORKER_STATE_H
 
+#include "server/call_metrics.h"
 #include "server/hub.h"
 #include "server/roster_sealer.h"
 #include "server/signer_client.h"
@@ -29,6 +30,7 @@ struct bw_worker {
     struct bw_thread *thread;
 
     struct bw_worker_metrics metrics;
+    struct bw_call_metrics call_metrics;
 
     /* Changes of the group whose rows are being reported. */
     uint64_t group;
