@@ -159,6 +159,14 @@ enum bw_code live_constraints_first(struct bw_owner *owner, struct live *live, s
     return BW_OK;
 }
 
+enum bw_code policy_unread(const struct bw_policy_set *set, struct bw_error *err)
+{
+    return bw_fail(err, BW_FAILED_PRECONDITION, "POLICY_NOT_READ",
+                   "revision %u of the tenant's policy is in force and could not be read here; nothing is "
+                   "allowed without it",
+                   set->revision);
+}
+
 enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_t now_ms,
                               struct bw_error *err)
 {
@@ -168,6 +176,8 @@ enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_
         return bw_fail(err, BW_FAILED_PRECONDITION, "NO_POLICY",
                        "the tenant's policy is not loaded here; nothing is allowed without one");
     const struct bw_policy_set *set = policy->set;
+    if (set->doc == NULL)
+        return policy_unread(set, err);
     struct bw_facts *facts = owner->view->snapshot->facts;
     const struct bw_constraints *have = live->constraints;
     if (have != NULL && live->constraints_revision == set->revision && have->facts == facts &&

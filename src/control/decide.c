@@ -17,6 +17,10 @@ bool decide_create(struct draft *draft, struct bw_op *op)
         return true;
     }
     const struct bw_policy_set *set = policy->set;
+    if (set->doc == NULL) {
+        (void)policy_unread(set, &op->error);
+        return true;
+    }
     const char *const *levels = NULL;
     size_t level_count = 0;
     if (bw_policies_levels(set, &op->create, draft->now_ms, arena, &levels, &level_count, &op->error) !=

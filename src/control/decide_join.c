@@ -399,7 +399,7 @@ static enum bw_code at_the_door(struct draft *draft, const struct bw_op *op, con
         struct tenant_policy *entry, *after;
         HASH_ITER(hh, owner->policies, entry, after)
         {
-            if (strcmp(entry->set->name, op->join.home_tenant) == 0)
+            if (entry->set->doc != NULL && strcmp(entry->set->name, op->join.home_tenant) == 0)
                 own = entry->set;
         }
         if (own == NULL)

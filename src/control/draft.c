@@ -34,8 +34,8 @@ struct bw_decision *draft_begin(struct draft *draft, struct bw_op *op, enum bw_d
     if (draft->unruled) {
         /* Leaving and ending rest on no rule. The row names what is in force, without the hash of a set that
          * was obeyed: so the mode is looked at again once there is one. */
-        const struct bw_policy_set *set = owner_policy(draft->owner, &decision->tenant);
-        decision->policy_revision = set != NULL ? set->revision : 0;
+        const struct tenant_policy *policy = owner_tenant(draft->owner, &decision->tenant);
+        decision->policy_revision = policy != NULL ? policy->set->revision : 0;
         decision->facts_revision = draft->owner->view->snapshot->facts->revision;
         return decision;
     }

@@ -210,7 +210,7 @@ struct tenant_policy *owner_tenant(const struct bw_owner *owner, const struct bw
 struct bw_policy_set *owner_policy(const struct bw_owner *owner, const struct bw_id *tenant)
 {
     const struct tenant_policy *policy = owner_tenant(owner, tenant);
-    return policy != NULL ? policy->set : NULL;
+    return policy != NULL && policy->set->doc != NULL ? policy->set : NULL;
 }
 
 struct bw_policy_set *bw_owner_policy(const struct bw_owner *owner, const struct bw_id *tenant)

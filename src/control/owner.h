@@ -188,7 +188,7 @@ struct bw_owner_counts {
 struct bw_owner_counts bw_owner_counts(const struct bw_owner *owner);
 /* Fleet view in force, borrowed until the next turn; NULL before the first. */
 const struct bw_fleet_view *bw_owner_view(const struct bw_owner *owner);
-/* A tenant's policy in force; NULL when it has none. Borrowed likewise. */
+/* A tenant's policy in force; NULL when it has none, or one that could not be read. Borrowed likewise. */
 struct bw_policy_set *bw_owner_policy(const struct bw_owner *owner, const struct bw_id *tenant);
 
 #endif

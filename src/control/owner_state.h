@@ -175,12 +175,15 @@ enum bw_code live_constraints(struct bw_owner *owner, struct live *live, uint64_
 enum bw_code live_constraints_first(struct bw_owner *owner, struct live *live, struct tenant_policy *policy,
                                     const char *const *levels, size_t level_count, const char *override_yaml,
                                     uint64_t now_ms, struct bw_error *err);
+/* FAILED_PRECONDITION: the revision in force has no document here. */
+enum bw_code policy_unread(const struct bw_policy_set *set, struct bw_error *err);
 /* Lets go of what is kept for meetings to come: the tenant's policy is about to change, or to go. */
 void kept_forget(struct tenant_policy *policy);
 
 /* owner.c */
 /* NULL when the tenant has none here. */
 struct tenant_policy *owner_tenant(const struct bw_owner *owner, const struct bw_id *tenant);
+/* NULL also when it could not be read. */
 struct bw_policy_set *owner_policy(const struct bw_owner *owner, const struct bw_id *tenant);
 
 /* decide_*.c: true when the op is settled (op->error says how, rows may have been added); false: it waits. */

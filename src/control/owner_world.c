@@ -96,7 +96,9 @@ enum bw_code bw_owner_set_policy(struct bw_owner *owner, struct bw_policy_set *s
     struct tenant_policy *policy;
     HASH_FIND(hh, owner->policies, &set->tenant, sizeof set->tenant, policy);
     if (policy != NULL) {
-        if (set->revision <= policy->set->revision)
+        bool read_at_last = policy->set->doc == NULL && set->doc != NULL;
+        if (set->revision < policy->set->revision ||
+            (set->revision == policy->set->revision && !read_at_last))
             return BW_OK; /* a late message, or one that comes twice */
         kept_forget(policy);
         bw_policy_set_release(policy->set);

@@ -47,6 +47,25 @@ enum bw_code bw_policy_set_create(const struct bw_id *tenant, const char *name, 
     return BW_OK;
 }
 
+struct bw_policy_set *bw_policy_set_create_unread(const struct bw_id *tenant, const char *name,
+                                                  uint32_t revision)
+{
+    struct bw_arena *arena = bw_arena_create(4096);
+    struct bw_policy_set *made = bw_calloc(1, sizeof *made);
+    const char *kept = arena != NULL ? bw_arena_strdup(arena, name) : NULL;
+    if (made == NULL || kept == NULL) {
+        bw_arena_destroy(arena);
+        bw_free(made);
+        return NULL;
+    }
+    atomic_init(&made->references, 1);
+    made->arena = arena;
+    made->tenant = *tenant;
+    made->name = kept;
+    made->revision = revision;
+    return made;
+}
+
 struct bw_policy_set *bw_policy_set_retain(struct bw_policy_set *set)
 {
     atomic_fetch_add_explicit(&set->references, 1, memory_order_relaxed);

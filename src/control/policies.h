@@ -21,7 +21,7 @@ struct bw_policy_set {
     struct bw_id tenant;
     const char *name; /* of the tenant */
     uint32_t revision;
-    const struct bw_policy_doc *doc;
+    const struct bw_policy_doc *doc; /* NULL: the revision is in force, and could not be read */
 };
 
 /* From the stored text of a revision. What was published once must load again: an error here means that the
@@ -30,6 +30,10 @@ struct bw_policy_set {
 BW_MUST_USE enum bw_code bw_policy_set_create(const struct bw_id *tenant, const char *name, uint32_t revision,
                                               struct bw_view yaml, struct bw_policy_set **set,
                                               struct bw_error *err);
+/* In place of a revision that could not be read: nothing is allowed under it, and people can leave. NULL when
+ * memory is out. */
+struct bw_policy_set *bw_policy_set_create_unread(const struct bw_id *tenant, const char *name,
+                                                  uint32_t revision);
 struct bw_policy_set *bw_policy_set_retain(struct bw_policy_set *set);
 /* NULL is allowed. */
 void bw_policy_set_release(struct bw_policy_set *set);

@@ -206,17 +206,17 @@ enum bw_code bw_orders_read_policies(struct bw_store_db *db,
     for (size_t i = 0; i < reading.count; i++) {
         struct bw_store_tenant tenant;
         struct bw_policy_set *set = NULL;
-        struct bw_error why;
+        struct bw_error why = {.code = BW_OK};
         if (code == BW_OK && bw_store_tenant_by_id(db, &reading.rows[i].tenant, &tenant, &why) == BW_OK &&
             bw_policy_set_create(&tenant.id, tenant.name, reading.rows[i].revision,
-                                 bw_view_of(reading.rows[i].yaml, reading.rows[i].len), &set,
-                                 &why) == BW_OK) {
-            each(context, set);
-            bw_policy_set_release(set);
-        } else if (code == BW_OK) {
+                                 bw_view_of(reading.rows[i].yaml, reading.rows[i].len), &set, &why) != BW_OK)
+            set = bw_policy_set_create_unread(&tenant.id, tenant.name, reading.rows[i].revision);
+        if (why.code != BW_OK)
             bw_log(BW_LOG_ERROR, "policy_not_understood", "revision=%u reason=\"%s\"",
                    reading.rows[i].revision, why.show);
-        }
+        if (set != NULL)
+            each(context, set);
+        bw_policy_set_release(set);
         bw_free(reading.rows[i].yaml);
     }
     bw_free(reading.rows);
@@ -250,8 +250,15 @@ enum bw_code bw_orders_read_policy(struct bw_daemon *daemon, struct bw_store_db 
     if (code == BW_OK)
         code = bw_policy_set_create(tenant, named.name, reading.rows[0].revision,
                                     bw_view_of(reading.rows[0].yaml, reading.rows[0].len), &set, err);
-    if (code == BW_OK)
+    if (code == BW_OK) {
         code = give_to_workers(daemon, set, err);
+    } else if (reading.count > 0) {
+        /* The revision before it is no longer in force, whatever becomes of this one. */
+        struct bw_error ignored;
+        set = bw_policy_set_create_unread(tenant, named.name, reading.rows[0].revision);
+        if (set != NULL)
+            (void)give_to_workers(daemon, set, &ignored);
+    }
     bw_policy_set_release(set);
     for (size_t i = 0; i < reading.count; i++)
         bw_free(reading.rows[i].yaml);

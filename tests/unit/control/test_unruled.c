@@ -122,6 +122,45 @@ static void a_policy_that_can_be_obeyed_lets_people_in_again(void **state)
     assert_int_equal(scene_people(&scene, &meeting), 2);
 }
 
+static void give_unread(uint32_t revision)
+{
+    struct bw_policy_set *set = bw_policy_set_create_unread(&scene.world.tenant, "chu-lyon", revision);
+    struct bw_error err;
+    assert_non_null(set);
+    scene.world.policy_revision = revision;
+    assert_int_equal(bw_owner_set_policy(scene.world.owner, set, &err), BW_OK);
+    bw_policy_set_release(set);
+    bw_headless_settle(&scene.world);
+}
+
+static void a_revision_that_cannot_be_read_lets_nobody_in_and_everybody_out(void **state)
+{
+    (void)state;
+    struct bw_id meeting = scene_create(&scene), other = scene_create(&scene);
+    struct ask *one = scene_join(&scene, &meeting, "FR");
+    well(one);
+    const struct bw_id entry = one->op.admission.entry;
+    well(scene_join(&scene, &other, "FR"));
+    assert_true(bw_headless_restart(&scene.world));
+    give_unread(2);
+    struct ask *join = scene_join(&scene, &meeting, "FR");
+    assert_int_equal(join->op.error.code, BW_FAILED_PRECONDITION);
+    assert_string_equal(join->op.error.reason, "POLICY_NOT_READ");
+    struct bw_id young = bw_headless_new_id(&scene.world);
+    struct ask *create = scene_ask(&scene, BW_OP_CREATE, &young);
+    create->op.create = (struct bw_op_create){.tenant_name = "chu-lyon", .user = "dr.x@chu-lyon.example"};
+    scene_do(&scene, create);
+    assert_int_equal(create->op.error.code, BW_FAILED_PRECONDITION);
+    assert_string_equal(create->op.error.reason, "POLICY_NOT_READ");
+    well(scene_leave(&scene, &meeting, &entry));
+    well(scene_end(&scene, &other));
+    assert_int_equal(scene.world.loads, 0);
+    /* Read at last, it rules. */
+    assert_true(bw_headless_publish(&scene.world, "chu-lyon", 2, NULL));
+    bw_headless_settle(&scene.world);
+    well(scene_join(&scene, &meeting, "FR"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -129,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(without_the_policy_people_leave_and_a_meeting_ends),
         TEST(an_empty_meeting_ends_without_its_policy),
+        TEST(a_revision_that_cannot_be_read_lets_nobody_in_and_everybody_out),
         TEST(a_policy_that_can_be_obeyed_lets_people_in_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
