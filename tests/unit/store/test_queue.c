@@ -271,7 +271,8 @@ static bool submit_and_encode(void *context)
     }
     unsigned int accepted = queue.rows;
     flight.count = bw_store_queue_take(&queue, flight.rows, 8, 1 << 20);
-    fine = bw_store_flight_encode(&flight, &params) && fine;
+    static const struct bw_store_sealing none = {.context = NULL}; /* nothing is sealed here */
+    fine = bw_store_flight_encode(&flight, &none, &params) && fine;
     fine = bw_store_flight_encode_conflicts(&flight, &params) && fine;
     end(&queue, flight.rows, flight.count, BW_STORE_COMMITTED);
     bw_store_queue_fail_waiting(&queue, BW_STORE_UNAVAILABLE);
