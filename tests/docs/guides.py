@@ -178,6 +178,20 @@ def check_pages(guides):
     return failed
 
 
+def check_metrics():
+    """Names of metrics that the guides tell people to watch."""
+    with open(os.path.join(ROOT, "src/server/metrics.h"), encoding="utf-8") as file:
+        known = dict(re.findall(r'"(bailiwick_\w+)", "(\w+)"', file.read()))
+    wrong = set()
+    for guide in GUIDES:
+        with open(os.path.join(ROOT, guide), encoding="utf-8") as file:
+            for name in re.findall(r"`(bailiwick_[a-z_]+)`", file.read()):
+                if name not in known and known.get(name.removesuffix("_total")) != "counter" and not name.endswith(("_serve", "_vault")):
+                    wrong.add(f"{guide} names {name}")
+    print(f"not ok metrics_that_guides_name_exist: {sorted(wrong)}" if wrong or not known else "ok metrics_that_guides_name_exist")
+    return len(wrong) + (not known)
+
+
 def check_the_comparison():
     """It can tell pages that lie."""
     cases = ((["a"], ["a"], True), (["a"], ["b"], False), (["a"], [], False), ([], ["a"], False), (["a …"], ["a b c"], True),
@@ -195,7 +209,7 @@ def main():
     except node.Missing as missing:
         packages, why_not = None, str(missing)
     guides = sys.argv[1:] or GUIDES
-    failed = check_the_comparison() + check_pages(guides)
+    failed = check_the_comparison() + check_metrics() + check_pages(guides)
     for guide in guides:
         try:
             failed += run_guide(guide, packages, why_not)
