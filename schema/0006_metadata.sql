@@ -213,7 +213,7 @@ CREATE FUNCTION bw_uuid_at(p_ms bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
     $$ SELECT (lpad(to_hex(greatest(p_ms, 0)), 12, '0') || '00000000000000000000')::uuid $$;
 
 -- Deletes what a tenant's retention has ended for: the keys of the roster, too, but no key that a record which stays
--- still needs. Times are unix milliseconds; what is from before them goes.
+-- still needs. Times are unix milliseconds; what is from before them goes, at most 20,000 rows of each table at a time.
 CREATE FUNCTION bw_metadata_sweep(p_tenant uuid, p_quality_ms bigint, p_participants_ms bigint,
                                   OUT o_chunks bigint, OUT o_sketches bigint, OUT o_rosters bigint,
                                   OUT o_keys bigint, OUT o_scopes bigint) LANGUAGE plpgsql AS $$
@@ -221,27 +221,33 @@ DECLARE
     v_last_ms bigint := least(p_quality_ms, p_participants_ms);
     v_last timestamptz := timestamptz 'epoch' + v_last_ms * interval '1 millisecond';
 BEGIN
-    DELETE FROM quality_chunk
-        WHERE meeting < bw_uuid_at(p_quality_ms) AND tenant = p_tenant AND to_ms < p_quality_ms;
+    DELETE FROM quality_chunk WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM quality_chunk
+        WHERE meeting < bw_uuid_at(p_quality_ms) AND tenant = p_tenant AND to_ms < p_quality_ms LIMIT 20000));
     GET DIAGNOSTICS o_chunks = ROW_COUNT;
-    DELETE FROM quality_sketch WHERE tenant = p_tenant
-        AND hour < timestamptz 'epoch' + (p_quality_ms - 3600000) * interval '1 millisecond';
+    DELETE FROM quality_sketch WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM quality_sketch WHERE tenant = p_tenant
+            AND hour < timestamptz 'epoch' + (p_quality_ms - 3600000) * interval '1 millisecond' LIMIT 20000));
     GET DIAGNOSTICS o_sketches = ROW_COUNT;
-    DELETE FROM meeting_quality WHERE tenant = p_tenant AND to_ms < p_quality_ms;
-    DELETE FROM roster_record WHERE tenant = p_tenant AND id < bw_uuid_at(p_participants_ms);
+    DELETE FROM meeting_quality WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM meeting_quality WHERE tenant = p_tenant AND to_ms < p_quality_ms LIMIT 20000));
+    DELETE FROM roster_record WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM roster_record WHERE tenant = p_tenant AND id < bw_uuid_at(p_participants_ms) LIMIT 20000));
     GET DIAGNOSTICS o_rosters = ROW_COUNT;
     -- A meeting's key serves its roster and its quality: it goes with the last of them, and never while the
     -- meeting lives. Keys of roster records (nil meeting) are in use for a day.
-    DELETE FROM keystore.meeting_key k
+    DELETE FROM keystore.meeting_key WHERE ctid = ANY (ARRAY(
+        SELECT k.ctid FROM keystore.meeting_key k
         WHERE k.tenant = p_tenant
             AND k.made < v_last - CASE WHEN k.meeting = '00000000-0000-0000-0000-000000000000'
                                        THEN interval '2 days' ELSE interval '0' END
             AND NOT EXISTS (SELECT FROM quality_chunk c WHERE c.meeting = k.meeting)
             AND coalesce((SELECT d.kind = 12 FROM decision d WHERE d.meeting = k.meeting
-                          ORDER BY d.seq DESC LIMIT 1), true);
+                          ORDER BY d.seq DESC LIMIT 1), true)
+        LIMIT 20000));
     GET DIAGNOSTICS o_keys = ROW_COUNT;
     DELETE FROM keystore.scope_key s WHERE s.tenant = p_tenant AND s.made < v_last - interval '2 days'
-        AND NOT EXISTS (SELECT FROM keystore.meeting_key k WHERE k.scope_key = s.id);
+        AND NOT EXISTS (SELECT FROM keystore.meeting_key k WHERE k.tenant = p_tenant AND k.scope_key = s.id);
     GET DIAGNOSTICS o_scopes = ROW_COUNT;
 END $$;
 

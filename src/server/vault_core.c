@@ -7,7 +7,7 @@
 #include "ledger/decision.h"
 #include "server/vault_state.h"
 
-enum { ERASE_ATTEMPTS = 3, SCOPE_ARENA_BYTES = 64 * 1024 };
+enum { ERASE_ATTEMPTS = 3, SWEEP_PIECES = 20, SCOPE_ARENA_BYTES = 64 * 1024 };
 
 /* ---- answers ---- */
 
@@ -429,23 +429,27 @@ static bool sweep(struct bw_vault_core *core, const struct bw_vault_request *req
 {
     const struct bw_vault_ports *ports = &core->config.ports;
     struct bw_error err;
-    struct bw_store_swept swept;
+    struct bw_store_swept swept = {.more = true};
     uint64_t now_ms = bw_vault_now(core);
     enum bw_code code = BW_OK;
     if (request->caller.role != BW_VAULT_ROLE_SYSTEM)
         code = bw_fail(&err, BW_PERMISSION_DENIED, NULL, "only the daemon ends a retention");
     else if (request->before_ms > now_ms || request->quality_before_ms > now_ms)
         code = bw_fail(&err, BW_INVALID_ARGUMENT, NULL, "a retention cannot end in the future");
-    else
+    struct bw_vault_reply reply = {.type = BW_VAULT_SWEPT, .id = request->id};
+    /* Piece by piece, so that no statement of the database takes too long; a long backlog takes several
+     * sweeps. */
+    for (int piece = 0; code == BW_OK && swept.more && piece < SWEEP_PIECES; piece++) {
         code = ports->sweep(ports->context, &request->tenant, request->quality_before_ms, request->before_ms,
                             &swept, &err);
+        if (code != BW_OK)
+            break;
+        reply.records += swept.chunks + swept.sketches + swept.rosters;
+        reply.meeting_keys += swept.keys;
+        reply.scope_keys += swept.scopes;
+    }
     if (code != BW_OK)
         return bw_vault_fail(core, request->id, &err);
-    const struct bw_vault_reply reply = {.type = BW_VAULT_SWEPT,
-                                         .id = request->id,
-                                         .records = swept.chunks + swept.sketches + swept.rosters,
-                                         .meeting_keys = swept.keys,
-                                         .scope_keys = swept.scopes};
     return reply_with(core, &reply);
 }
 

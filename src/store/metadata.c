@@ -171,22 +171,22 @@ enum bw_code bw_store_roster_read(struct bw_store_db *db, const struct bw_id *te
 /* Keyset paging: from behind the last (slot, stream, seq) seen. */
 static const char chunks_query[] =
     "SELECT id, tenant, meeting, slot, source, stream, seq, from_ms, to_ms, record FROM quality_chunk"
-    " WHERE meeting = $2 AND tenant = $1 AND ($3 = 0 OR slot = $3) AND from_ms < $5 AND to_ms > $4"
+    " WHERE meeting = $2 AND tenant = $1 AND slot <= $3 AND from_ms < $5 AND to_ms > $4"
     " AND (slot, stream, seq) > ($6, $7, $8) ORDER BY slot, stream, seq LIMIT $9";
 
 enum bw_code bw_store_chunks_read(struct bw_store_db *db, const struct bw_id *tenant,
-                                  const struct bw_id *meeting, uint32_t slot, uint64_t from_ms,
-                                  uint64_t to_ms, bw_store_on_chunk *each, void *context,
+                                  const struct bw_id *meeting, uint32_t slot, uint32_t slot_to,
+                                  uint64_t from_ms, uint64_t to_ms, bw_store_on_chunk *each, void *context,
                                   struct bw_error *err)
 {
     struct bw_store_chunk chunk = {0};
     int64_t last_seq = INT64_MIN;
-    int32_t last_slot = INT32_MIN;
+    int32_t last_slot = slot > INT32_MAX ? INT32_MAX : (int32_t)slot;
     for (;;) {
         struct bw_pg_params params = {0};
         bw_pg_uuid(&params, tenant);
         bw_pg_uuid(&params, meeting);
-        bw_pg_int4(&params, (int32_t)slot);
+        bw_pg_int4(&params, slot_to > INT32_MAX ? INT32_MAX : (int32_t)slot_to);
         bw_pg_int8(&params, (int64_t)from_ms);
         bw_pg_int8(&params, to_ms > INT64_MAX ? INT64_MAX : (int64_t)to_ms);
         bw_pg_int4(&params, last_slot);
@@ -421,6 +421,8 @@ enum bw_code bw_store_metadata_sweep(struct bw_store_db *db, const struct bw_id 
                                    .keys = (uint64_t)bw_pg_get_int8(&row, 3),
                                    .scopes = (uint64_t)bw_pg_get_int8(&row, 4)};
     PQclear(result);
+    swept.more = swept.chunks >= BW_STORE_SWEEP_ROWS || swept.sketches >= BW_STORE_SWEEP_ROWS ||
+                 swept.rosters >= BW_STORE_SWEEP_ROWS || swept.keys >= BW_STORE_SWEEP_ROWS;
     if (row.failed)
         return bw_pg_fail_shape(err);
     *out = swept;

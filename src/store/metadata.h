@@ -55,11 +55,12 @@ struct bw_store_chunk {
 };
 /* False stops. The record is borrowed for the call. */
 typedef bool bw_store_on_chunk(void *context, const struct bw_store_chunk *chunk);
-/* A meeting's chunks that touch [from_ms, to_ms), by slot, stream and seq; slot 0: all. */
+/* A meeting's chunks of the slots from `slot` to `slot_to` that touch [from_ms, to_ms), by slot, stream and
+ * seq. */
 BW_MUST_USE enum bw_code bw_store_chunks_read(struct bw_store_db *db, const struct bw_id *tenant,
-                                              const struct bw_id *meeting, uint32_t slot, uint64_t from_ms,
-                                              uint64_t to_ms, bw_store_on_chunk *each, void *context,
-                                              struct bw_error *err);
+                                              const struct bw_id *meeting, uint32_t slot, uint32_t slot_to,
+                                              uint64_t from_ms, uint64_t to_ms, bw_store_on_chunk *each,
+                                              void *context, struct bw_error *err);
 BW_MUST_USE enum bw_code bw_store_chunks_count(struct bw_store_db *db, const struct bw_id *tenant,
                                                const struct bw_id *meeting, uint64_t *count,
                                                struct bw_error *err);
@@ -108,8 +109,10 @@ struct bw_store_erase {
 BW_MUST_USE enum bw_code bw_store_meeting_erase(struct bw_store_db *db, const struct bw_store_erase *erase,
                                                 struct bw_buf *receipt, struct bw_error *err);
 
+enum { BW_STORE_SWEEP_ROWS = 20000 }; /* of one table at a time, as the function in schema/ has it */
 struct bw_store_swept {
     uint64_t chunks, sketches, rosters, keys, scopes;
+    bool more; /* a table had more than that: sweep again */
 };
 /* Deletes what is older than these moments (unix milliseconds). */
 BW_MUST_USE enum bw_code bw_store_metadata_sweep(struct bw_store_db *db, const struct bw_id *tenant,
