@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import harness
 from harness import HOSPITAL, create, expect, join
@@ -160,6 +161,34 @@ def check_admission_is_explained_under_the_policy_of_then(cell):
     expect("(JOINED)" in text and "computed now: policy revision" in text and "Kept: quality 30d" in text, text)
     cell.bailiwick(ADMIN, "policy", "explain", "--meeting", meeting, "--slot", "99", expect=5)
     cell.bailiwick(ADMIN, "policy", "explain", "--slot", "2", "--reference", admission["reference"], expect=2)
+
+
+def check_exception_ends_under_a_live_meeting(cell):
+    ends = int(time.time()) + 8
+    file = cell.path("exception.yaml")
+    with open(POLICY, encoding="utf-8") as original, open(file, "w", encoding="utf-8") as lifted:
+        text = original.read().replace("deny: [KP, RU]", "deny: [KP, RU, BE]").replace("{ drain: 60s }", "evict")
+        lifted.write(text + "exceptions:\n  - { id: congress, lifts: { entry: { deny: [BE] } }, reason: a congress,\n"
+                     f"      expires: {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(ends))} }}\n")
+    applied = cell.bailiwick(ADMIN, "policy", "apply", "-f", file)
+    expect("BW-P208" in [one["code"] for one in applied["diagnostics"]], f"{applied}")
+    meeting = create(cell, HOSPITAL, "dr.x@chu-lyon.example")
+    french = join(cell, meeting, HOSPITAL)["admission"]["rosterEntry"]
+    belgian = join(cell, meeting, HOSPITAL, "BE")["admission"]
+    explained = cell.bailiwick(ADMIN, "policy", "explain", "--reference", belgian["reference"])
+    expect([one["id"] for one in explained["exceptions"]] == ["congress"], f"{explained}")
+    while time.time() < ends + 10:
+        roster = [one["rosterEntry"] for one in cell.bailiwick(APP, "meeting", "show", meeting)["roster"]]
+        if roster == [french]:
+            break
+        time.sleep(0.5)
+    expect(roster == [french] and time.time() >= ends, f"{roster} at {time.time() - ends} s")
+    refused = join(cell, meeting, HOSPITAL, "BE", expect=8)["error"]
+    expect(refused["reason"] == "ENTRY_COUNTRY", f"{refused}")
+    # What was decided while it held was decided under it.
+    again = cell.bailiwick(ADMIN, "policy", "explain", "--reference", belgian["reference"])
+    expect([one["id"] for one in again["exceptions"]] == ["congress"] and again["basis"]["samePolicy"], f"{again}")
+    cell.bailiwick(ADMIN, "policy", "rollback", "--to", "1")
 
 
 def check_relay_is_cordoned_drained_and_enrolled_again(cell):
