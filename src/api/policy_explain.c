@@ -196,7 +196,7 @@ static bool enters(struct explaining *e, const asked_participant *participant, c
                                  .with_connectors = e->explanation.with_connectors};
     struct bw_clause found = {.level = BW_LEVEL_PLATFORM};
     struct bw_error err;
-    if (bw_policies_door(own, &join, &door, e->file.cell, e->now_ms, e->arena, &found, &err) == BW_OK)
+    if (bw_policies_door(own, &join, &door, e->file.cell, e->now_ms, e->arena, NULL, &found, &err) == BW_OK)
         return true;
     *clause = bw_clause_text(&found, e->arena);
     return false;

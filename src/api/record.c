@@ -175,6 +175,8 @@ static void fill_participant(const struct bw_decision *decision, Bailiwick__V1__
     out->slot = decision->slot;
     out->relay = decision->relay;
     out->kind = (Bailiwick__V1__ParticipantKind)decision->participant_kind;
+    out->n_levels = decision->level_count;
+    out->levels = (const char **)decision->levels;
     out->role = (Bailiwick__V1__ParticipantRole)decision->role;
     out->country = text_of(decision->country);
     out->region = text_of(decision->region);
@@ -377,6 +379,8 @@ static void read_parts(const message *from, struct bw_decision *out)
         out->slot = participant->slot;
         out->relay = participant->relay;
         out->participant_kind = (uint8_t)participant->kind;
+        out->levels = participant->levels;
+        out->level_count = participant->n_levels;
         out->role = (uint8_t)participant->role;
         out->country = text_or_null(participant->country);
         out->region = text_or_null(participant->region);

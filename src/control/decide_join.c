@@ -389,7 +389,7 @@ static bool refuse_without_connector(struct draft *draft, struct bw_op *op, uint
 /* ---- the whole ---- */
 
 static enum bw_code at_the_door(struct draft *draft, const struct bw_op *op, const struct bw_mode_state *next,
-                                struct bw_clause *clause, struct bw_error *err)
+                                struct bw_own_levels *levels, struct bw_clause *clause, struct bw_error *err)
 {
     struct bw_owner *owner = draft->owner;
     const struct live *live = draft->live;
@@ -415,11 +415,11 @@ static enum bw_code at_the_door(struct draft *draft, const struct bw_op *op, con
         .with_connectors = next->mode == BW_MODE_E2EE_CONNECTORS,
     };
     return bw_policies_door(own, &op->join, &door, owner->cell_name, draft->now_ms, draft->batch->arena,
-                            clause, err);
+                            levels, clause, err);
 }
 
 static bool admit(struct draft *draft, struct bw_op *op, const struct bw_mode_step *step,
-                  const struct bw_flags *flags, const struct bw_join *join)
+                  const struct bw_flags *flags, const struct bw_join *join, const struct bw_own_levels *own)
 {
     struct bw_owner *owner = draft->owner;
     struct live *live = draft->live;
@@ -439,6 +439,8 @@ static bool admit(struct draft *draft, struct bw_op *op, const struct bw_mode_st
     decision->entry = bw_id_v4(random);
     decision->slot = decision->seq;
     decision->relay = number;
+    decision->levels = own->names;
+    decision->level_count = own->count;
     bw_flags_to_decision(flags, decision->slot, recorded);
     decision->flags = recorded;
     decision->flag_count = 1;
@@ -468,6 +470,7 @@ bool decide_join(struct draft *draft, struct bw_op *op)
     struct bw_owner *owner = draft->owner;
     struct bw_arena *arena = draft->batch->arena;
     struct obstacle obstacle = {0};
+    struct bw_own_levels own = {.count = 0};
 
     uint32_t missing = op->kind == BW_OP_JOIN ? connectors_missing(draft) : 0;
     if (missing != 0)
@@ -480,7 +483,7 @@ bool decide_join(struct draft *draft, struct bw_op *op)
         return refuse(draft, op, &obstacle);
     }
     if (op->kind == BW_OP_JOIN &&
-        at_the_door(draft, op, &step.state, &obstacle.clause, &op->error) != BW_OK) {
+        at_the_door(draft, op, &step.state, &own, &obstacle.clause, &op->error) != BW_OK) {
         if (op->error.code != BW_FAILED_PRECONDITION)
             return true;
         obstacle.reasons = BW_REASON_BIT(BW_REASON_PARTICIPANT_POLICY);
@@ -513,7 +516,7 @@ bool decide_join(struct draft *draft, struct bw_op *op)
         /* Another worker may have taken the last slot since the book was read: look again. */
         if (!bw_book_take(owner->config.book, number))
             continue;
-        bool settled = admit(draft, op, &step, &flags, &join);
+        bool settled = admit(draft, op, &step, &flags, &join, &own);
         if (draft->broken)
             bw_book_give(owner->config.book, number);
         return settled;

@@ -6,7 +6,7 @@
 #include "control/owner_state.h"
 
 /* Why members of a relay cannot stay. */
-enum verdict { STAYS, GONE, ILLEGAL, SHOULD_MOVE };
+enum verdict { STAYS, GONE, ILLEGAL, UNWELCOME, SHOULD_MOVE }; /* UNWELCOME: anywhere */
 
 static enum verdict judge(const struct draft *draft, uint32_t number)
 {
@@ -21,13 +21,35 @@ static enum verdict judge(const struct draft *draft, uint32_t number)
     return STAYS;
 }
 
-/* Whom the policy no longer lets in from there may not stay either. (Rules of the members' own are checked at
- * the door alone: who they are is not kept.) */
+/* Whom the policy no longer lets in from there may not stay either. */
 static bool may_enter(const struct draft *draft, const struct bw_participant *participant)
 {
     const struct bw_place_request request = {.snapshot = draft->owner->view->snapshot,
                                              .constraints = draft->live->constraints};
     return participant->is_connector || bw_place_door(&request, participant, NULL) == 0;
+}
+
+/* Whether the rules of a member's own, as far as they were known when they came, still accept the meeting.
+ * Who they are is not kept, so that groups which were made, or apply, only since then do not count; nor do
+ * the rules of a guest's organisation. */
+static bool accepts(const struct draft *draft, const struct bw_member *member)
+{
+    const struct live *live = draft->live;
+    const struct bw_policy_set *own = owner_policy(draft->owner, &live->meeting->tenant);
+    if (member->level_count == 0 || own == NULL)
+        return true;
+    enum bw_mode mode = live->meeting->mode.mode;
+    const struct bw_own_levels levels = {.names = (const char **)member->levels,
+                                         .count = member->level_count};
+    const struct bw_door door = {
+        .meeting = live->constraints,
+        .mode = mode == BW_MODE_HOP ? BW_MODE_SET_HOP : BW_MODE_SET_E2EE,
+        .with_connectors = mode == BW_MODE_E2EE_CONNECTORS,
+    };
+    struct bw_error err;
+    enum bw_code code = bw_policies_stays(own, &levels, &door, draft->owner->cell_name, draft->now_ms,
+                                          draft->batch->arena, &err);
+    return code == BW_OK || strcmp(err.reason != NULL ? err.reason : "", "PARTICIPANT_POLICY") != 0;
 }
 
 /* A mesh whose links the policy or the fleet forbids is as illegal as a forbidden relay. */
@@ -88,7 +110,11 @@ static bool find_affected(struct draft *draft, enum look look, struct affected *
         enum verdict verdict = judge(draft, member->relay);
         if (verdict != GONE && (!mesh_ok || (look == WHO_CANNOT_STAY && !may_enter(draft, &participant))))
             verdict = ILLEGAL;
-        if (look == FORBIDDEN_PLACES ? verdict != ILLEGAL : verdict == STAYS || (verdict == ILLEGAL && keep))
+        if (look == WHO_CANNOT_STAY && verdict != GONE && !accepts(draft, member))
+            verdict = UNWELCOME;
+        if (look == FORBIDDEN_PLACES
+                ? verdict != ILLEGAL
+                : verdict == STAYS || ((verdict == ILLEGAL || verdict == UNWELCOME) && keep))
             continue;
         size_t at = affected->count++;
         affected->leaving[i] = 1;
@@ -111,7 +137,7 @@ static bool move_placed(struct draft *draft, const struct affected *affected, co
     if (moves == NULL || decision == NULL)
         return false;
     for (size_t i = 0; i < affected->count; i++) {
-        if (plan->assignments[i] == BW_NO_RELAY)
+        if (plan->assignments[i] == BW_NO_RELAY || affected->verdicts[i] == UNWELCOME)
             continue;
         uint32_t to = facts->relays[plan->assignments[i]].number;
         const struct bw_member *member = bw_meeting_slot(meeting, affected->slots[i]);
@@ -162,7 +188,11 @@ static uint64_t patience_ms(const struct draft *draft, const struct affected *af
     uint64_t drain = constraints->on_policy_change == BW_CHANGE_DRAIN ? constraints->drain_ms : 0;
     uint64_t patience = 0;
     for (size_t i = 0; i < affected->count; i++) {
-        uint64_t own = affected->verdicts[i] == GONE ? wait : affected->verdicts[i] == ILLEGAL ? drain : 0;
+        uint64_t own = 0;
+        if (affected->verdicts[i] == GONE)
+            own = wait;
+        else if (affected->verdicts[i] != SHOULD_MOVE)
+            own = drain;
         if (!moved[i] && own > patience)
             patience = own;
     }
@@ -199,7 +229,7 @@ static bool awaits_escrow(struct draft *draft, const struct affected *affected, 
     struct live *live = draft->live;
     size_t unplaced = 0;
     for (size_t i = 0; i < affected->count; i++)
-        unplaced += !moved[i];
+        unplaced += !moved[i] && affected->verdicts[i] != UNWELCOME;
     if (unplaced == 0 || !lacks_escrow(draft, unplaced)) {
         live->starved_until_ms = 0;
         return false;

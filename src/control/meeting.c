@@ -10,6 +10,9 @@ static void member_destroy(struct bw_member *member)
 {
     if (member == NULL)
         return;
+    for (size_t i = 0; i < member->level_count; i++)
+        bw_free(member->levels[i]);
+    bw_free(member->levels);
     bw_free(member->region);
     bw_free(member->home_tenant);
     bw_free(member);
@@ -262,6 +265,12 @@ static struct bw_member *member_create(const struct bw_decision *join)
         ok = (member->region = bw_strdup(join->region)) != NULL;
     if (ok && join->home_tenant != NULL)
         ok = (member->home_tenant = bw_strdup(join->home_tenant)) != NULL;
+    if (ok && join->level_count > 0)
+        ok = (member->levels = bw_calloc(join->level_count, sizeof *member->levels)) != NULL;
+    for (size_t i = 0; ok && i < join->level_count; i++) {
+        ok = (member->levels[i] = bw_strdup(join->levels[i])) != NULL;
+        member->level_count += ok;
+    }
     if (!ok) {
         member_destroy(member);
         return NULL;

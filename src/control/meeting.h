@@ -30,6 +30,8 @@ struct bw_member {
     uint64_t joined_ms;
     char country[BW_COUNTRY_SIZE]; /* "": unknown */
     char *region, *home_tenant;    /* NULL: unknown; a member */
+    char **levels;                 /* of the policy, that apply when they attend; NULL: none */
+    size_t level_count;
     UT_hash_handle hh;
 };
 

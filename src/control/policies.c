@@ -100,6 +100,26 @@ static bool add_exceptions(const struct bw_policy_doc *doc, const struct bw_poli
     return true;
 }
 
+/* The groups and users of a chain by name, with room for `more`. */
+static bool level_names(const struct bw_policy_chain *chain, size_t more, struct bw_arena *arena,
+                        const char ***out, size_t *count)
+{
+    const char **names = bw_arena_zalloc(arena, chain->count + more + 1, sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; names != NULL && i < chain->count; i++) {
+        if (chain->levels[i].level != BW_LEVEL_GROUP && chain->levels[i].level != BW_LEVEL_USER)
+            continue;
+        names[n] = bw_arena_printf(arena, "%s%s",
+                                   chain->levels[i].level == BW_LEVEL_GROUP ? group_prefix : user_prefix,
+                                   chain->levels[i].name);
+        if (names[n++] == NULL)
+            return false;
+    }
+    *out = names;
+    *count = n;
+    return names != NULL;
+}
+
 enum bw_code bw_policies_levels(const struct bw_policy_set *set, const struct bw_op_create *create,
                                 uint64_t now_ms, struct bw_arena *arena, const char *const **levels,
                                 size_t *count, struct bw_error *err)
@@ -110,19 +130,10 @@ enum bw_code bw_policies_levels(const struct bw_policy_set *set, const struct bw
     enum bw_code code = bw_policy_chain(set->doc, NULL, &subject, BW_ROLE_HOST, now_ms, arena, &chain, err);
     if (code != BW_OK)
         return code;
-    const char **names = bw_arena_zalloc(arena, chain.count + set->doc->exceptions.count + 1, sizeof *names);
-    if (names == NULL)
-        return bw_fail_memory(err);
+    const char **names = NULL;
     size_t n = 0;
-    for (size_t i = 0; i < chain.count; i++) {
-        if (chain.levels[i].level != BW_LEVEL_GROUP && chain.levels[i].level != BW_LEVEL_USER)
-            continue;
-        names[n] = bw_arena_printf(arena, "%s%s",
-                                   chain.levels[i].level == BW_LEVEL_GROUP ? group_prefix : user_prefix,
-                                   chain.levels[i].name);
-        if (names[n++] == NULL)
-            return bw_fail_memory(err);
-    }
+    if (!level_names(&chain, set->doc->exceptions.count, arena, &names, &n))
+        return bw_fail_memory(err);
     if (!add_exceptions(set->doc, &subject, arena, names, &n))
         return bw_fail_memory(err);
     *levels = names;
@@ -218,26 +229,11 @@ bool bw_policies_retention(const struct bw_policy_set *set, const char *const *l
     return ok;
 }
 
-enum bw_code bw_policies_door(const struct bw_policy_set *own, const struct bw_op_join *join,
-                              const struct bw_door *door, const char *cell, uint64_t now_ms,
-                              struct bw_arena *arena, struct bw_clause *clause, struct bw_error *err)
+static enum bw_code check_door(const struct bw_compile_input *input, const struct bw_door *door,
+                               struct bw_arena *arena, struct bw_clause *clause, struct bw_error *err)
 {
-    struct bw_compile_input input = {
-        .tenant = own->doc,
-        .subject = {.user = join->user, .groups = join->groups, .group_count = join->group_count},
-        .role = join->home_tenant == NULL ? BW_ROLE_MEMBER : BW_ROLE_GUEST,
-        .facts = door->meeting->facts,
-        .cell = cell,
-        .now_ms = now_ms,
-    };
-    /* Most members have no rules of their own, and a compilation looks at the whole fleet. */
-    struct bw_policy_chain chain;
-    enum bw_code code =
-        bw_policy_chain(own->doc, NULL, &input.subject, input.role, now_ms, arena, &chain, err);
-    if (code != BW_OK || chain.count == 0)
-        return code;
     struct bw_constraints *joiner = NULL;
-    code = bw_policy_compile(&input, &joiner, err);
+    enum bw_code code = bw_policy_compile(input, &joiner, err);
     if (code != BW_OK)
         return code;
     struct bw_clause found = {0};
@@ -257,6 +253,59 @@ enum bw_code bw_policies_door(const struct bw_policy_set *own, const struct bw_o
     }
     bw_constraints_release(joiner);
     return code;
+}
+
+enum bw_code bw_policies_door(const struct bw_policy_set *own, const struct bw_op_join *join,
+                              const struct bw_door *door, const char *cell, uint64_t now_ms,
+                              struct bw_arena *arena, struct bw_own_levels *levels, struct bw_clause *clause,
+                              struct bw_error *err)
+{
+    const struct bw_compile_input input = {
+        .tenant = own->doc,
+        .subject = {.user = join->user, .groups = join->groups, .group_count = join->group_count},
+        .role = join->home_tenant == NULL ? BW_ROLE_MEMBER : BW_ROLE_GUEST,
+        .facts = door->meeting->facts,
+        .cell = cell,
+        .now_ms = now_ms,
+    };
+    if (levels != NULL)
+        *levels = (struct bw_own_levels){.count = 0};
+    /* Most members have no rules of their own, and a compilation looks at the whole fleet. */
+    struct bw_policy_chain chain;
+    enum bw_code code =
+        bw_policy_chain(own->doc, NULL, &input.subject, input.role, now_ms, arena, &chain, err);
+    if (code != BW_OK || chain.count == 0)
+        return code;
+    if (levels != NULL && join->home_tenant == NULL &&
+        !level_names(&chain, 0, arena, &levels->names, &levels->count))
+        return bw_fail_memory(err);
+    return check_door(&input, door, arena, clause, err);
+}
+
+enum bw_code bw_policies_stays(const struct bw_policy_set *own, const struct bw_own_levels *levels,
+                               const struct bw_door *door, const char *cell, uint64_t now_ms,
+                               struct bw_arena *arena, struct bw_error *err)
+{
+    struct bw_compile_input input = {
+        .tenant = own->doc,
+        .role = BW_ROLE_MEMBER,
+        .facts = door->meeting->facts,
+        .cell = cell,
+        .now_ms = now_ms,
+    };
+    size_t groups = 0, users = 0;
+    input.subject.groups = names_with(levels->names, levels->count, group_prefix, arena, &groups);
+    input.subject.user_levels = names_with(levels->names, levels->count, user_prefix, arena, &users);
+    input.subject.group_count = groups;
+    input.subject.user_level_count = users;
+    input.subject.settled = true;
+    struct bw_policy_chain chain;
+    struct bw_clause clause;
+    if (input.subject.groups == NULL || input.subject.user_levels == NULL)
+        return bw_fail_memory(err);
+    enum bw_code code =
+        bw_policy_chain(own->doc, NULL, &input.subject, input.role, now_ms, arena, &chain, err);
+    return code != BW_OK || chain.count == 0 ? code : check_door(&input, door, arena, &clause, err);
 }
 
 const char *bw_clause_text(const struct bw_clause *clause, struct bw_arena *arena)

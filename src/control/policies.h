@@ -66,12 +66,24 @@ BW_MUST_USE enum bw_code bw_policies_compile_meeting(const struct bw_policy_set 
 BW_MUST_USE bool bw_policies_retention(const struct bw_policy_set *set, const char *const *levels,
                                        size_t level_count, struct bw_retention *out);
 
+/* Names of a member's own levels, as bw_policies_levels has them. */
+struct bw_own_levels {
+    const char **names;
+    size_t count;
+};
+
 /* The joiner's own rules, checked at the door. `own` is the set of the joiner's tenant (the meeting's for a
- * member). BW_OK also when there are none; FAILED_PRECONDITION, PARTICIPANT_POLICY with *clause otherwise. */
+ * member). BW_OK also when there are none; FAILED_PRECONDITION, PARTICIPANT_POLICY with *clause otherwise.
+ * *levels: what a member's rules are, none for a guest; may be NULL. */
 BW_MUST_USE enum bw_code bw_policies_door(const struct bw_policy_set *own, const struct bw_op_join *join,
                                           const struct bw_door *door, const char *cell, uint64_t now_ms,
-                                          struct bw_arena *arena, struct bw_clause *clause,
-                                          struct bw_error *err);
+                                          struct bw_arena *arena, struct bw_own_levels *levels,
+                                          struct bw_clause *clause, struct bw_error *err);
+/* The same for a member who is in, by the levels of then. */
+BW_MUST_USE enum bw_code bw_policies_stays(const struct bw_policy_set *own,
+                                           const struct bw_own_levels *levels, const struct bw_door *door,
+                                           const char *cell, uint64_t now_ms, struct bw_arena *arena,
+                                           struct bw_error *err);
 
 /* "policy.yaml:17:26" in the arena; NULL when the clause is the platform's. */
 const char *bw_clause_text(const struct bw_clause *clause, struct bw_arena *arena);

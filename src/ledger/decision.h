@@ -121,7 +121,7 @@ struct bw_decision {
     uint32_t slot;  /* of `entry`; MODE_ANNOUNCED and CONSENTED: who asked or consented, 0 the organiser */
     uint32_t relay; /* number */
     uint8_t participant_kind, role;
-    const char *country, *region; /* NULL: unknown */
+    const char *country, *region; /* NULL: unknown; a member's own `levels` are with those of CREATED */
     const char *home_tenant;      /* a guest's; NULL: a member */
 
     /* JOINED, CONNECTOR_INVITED (one), MODE_CHANGED and FLAGS_CHANGED (those that changed) */

@@ -78,6 +78,8 @@ static struct bw_decision full(enum bw_decision_kind kind)
     }
     if (joins) {
         d.entry = id_of(4);
+        d.levels = levels;
+        d.level_count = BW_ARRAY_LEN(levels);
         d.slot = 7;
         d.relay = 4;
         d.relays_considered = 6;

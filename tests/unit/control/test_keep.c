@@ -199,6 +199,61 @@ static void a_tightened_entry_removes_who_is_in_from_there(void **state)
     assert_int_equal(scene_people(&scene, &meeting), 0);
 }
 
+/* The board's own rule, when its people attend. */
+static void publish_board(uint32_t revision, const char *allow, const char *change)
+{
+    char yaml[1024];
+    snprintf(yaml, sizeof yaml,
+             "apiVersion: bailiwick/v1\n"
+             "kind: TenantPolicy\n"
+             "tenant: chu-lyon\n"
+             "residency: { atRest: eu }\n"
+             "entry: { allow: [\"*\"], unknown: allow }\n"
+             "transit: { allow: [EU, CH], operators: { allowJurisdictions: [EU, CH] }, onPolicyChange: %s }\n"
+             "e2ee: { mode: preferred, downgrade: with-consent }\n"
+             "connectors: { allow: [] }\n"
+             "groups:\n"
+             "  - name: board\n"
+             "    applies: attended\n"
+             "    match: { members: [\"user:*@board.chu-lyon.example\"] }\n"
+             "    transit: { allow: [%s] }\n",
+             change, allow);
+    assert_true(bw_headless_publish(&scene.world, "chu-lyon", revision, yaml));
+    bw_headless_settle(&scene.world);
+}
+
+static void a_tightened_rule_of_ones_own_makes_one_leave(void **state)
+{
+    (void)state;
+    publish_board(2, "EU, CH", "{ drain: 20s }");
+    struct bw_id meeting = scene_create(&scene);
+    struct ask *other = scene_join(&scene, &meeting, "FR");
+    well(other);
+    struct ask *member = scene_ask(&scene, BW_OP_JOIN, &meeting);
+    member->op.join = other->op.join;
+    member->op.join.user = "chair@board.chu-lyon.example";
+    well(scene_do(&scene, member));
+    assert_int_equal(member->decision->level_count, 1);
+    assert_string_equal(member->decision->levels[0], "group:board");
+    assert_int_equal(other->decision->level_count, 0);
+    /* Kept across a restart; and whatever changes, they stay as long as the rule is fulfilled. */
+    const struct bw_id entry = member->op.admission.entry;
+    assert_true(bw_headless_restart(&scene.world));
+    publish_board(3, "EU, CH", "{ drain: 20s }");
+    assert_int_equal(scene_people(&scene, &meeting), 2);
+    publish_board(4, "FR", "{ drain: 20s }");
+    for (int i = 0; i < 15; i++)
+        bw_headless_pass(&scene.world, 1000);
+    assert_int_equal(scene_people(&scene, &meeting), 2);
+    for (int i = 0; i < 10; i++)
+        bw_headless_pass(&scene.world, 1000);
+    assert_int_equal(scene_people(&scene, &meeting), 1);
+    assert_int_equal(scene_relay_of(&scene, &meeting, &entry), 0);
+    size_t lingering;
+    assert_int_equal(moves(&lingering), 0);
+    assert_int_equal(scene.world.changes[scene.world.change_count - 1].kind, BW_DECISION_LEFT);
+}
+
 /* ---- what is told to others ---- */
 
 struct told {
@@ -296,6 +351,7 @@ int main(void)
         TEST(people_on_a_draining_relay_go_when_a_place_comes_free),
         TEST(looking_again_decides_nothing_by_itself),
         TEST(a_tightened_entry_removes_who_is_in_from_there),
+        TEST(a_tightened_rule_of_ones_own_makes_one_leave),
         TEST(others_are_told_only_what_is_committed),
         TEST(a_meeting_that_is_read_back_is_told_of_as_it_was),
     };
