@@ -12,6 +12,9 @@
 #include "base/alloc.h"
 #include "wire/wire.h"
 
+/* Changes that may wait for one watcher to read; so far below what a connection may have waiting that its
+ * other calls do not suffer. The state, which comes first, is not counted: its size is the meeting's. */
+enum { WAITING_MAX = 1 << 20 };
 enum { PART_ENTRIES = 200, ARENA_BYTES = 64 << 20 };
 
 struct watching;
@@ -22,6 +25,7 @@ struct news {
     struct watching *watching;
     struct bw_buf message; /* empty: none */
     bool embedded;         /* part of the watch: not freed on its own */
+    bool state;            /* the message is a part of the state */
     bool opened;           /* the owner's side is linked, or has failed */
     bool over;             /* finish the stream: with `error`, or well when its code is BW_OK */
     bool gone;             /* nothing comes any more */
@@ -36,6 +40,7 @@ struct watching {
     struct bw_api_task to_owner; /* one at a time: open, then close */
     bool opening;                /* to_owner has not come back yet */
     bool closing;                /* the stream is over: to be unlinked */
+    size_t state_bytes;          /* of the state, some of which may be waiting */
 
     /* The owner's. */
     struct bw_owner *owner;
@@ -81,6 +86,17 @@ static void finish_stream(struct watching *watching, const struct bw_error *erro
     bw_api_finish_stream(call, error);
 }
 
+/* False when the watcher reads too slowly. */
+static bool send(struct watching *watching, const struct news *news)
+{
+    struct bw_grpc_call *grpc = watching->call->grpc;
+    if (news->state)
+        watching->state_bytes += news->message.len;
+    else if (bw_grpc_send_pending_bytes(grpc) > watching->state_bytes + WAITING_MAX)
+        return false;
+    return bw_grpc_send(grpc, bw_buf_view(&news->message)) != BW_RESOURCE_EXHAUSTED;
+}
+
 static void deliver(struct bw_api_task *task, struct bw_owner *owner)
 {
     struct news *news = (struct news *)task;
@@ -88,14 +104,11 @@ static void deliver(struct bw_api_task *task, struct bw_owner *owner)
     (void)owner;
     if (news->opened)
         watching->opening = false;
-    if (news->message.len > 0 && watching->call != NULL) {
-        enum bw_code code = bw_grpc_send(watching->call->grpc, bw_buf_view(&news->message));
-        if (code == BW_RESOURCE_EXHAUSTED) {
-            struct bw_error err;
-            (void)bw_fail(&err, code, "SLOW_WATCHER",
-                          "changes came faster than they were read; watch again for the state of then");
-            finish_stream(watching, &err);
-        }
+    if (news->message.len > 0 && watching->call != NULL && !send(watching, news)) {
+        struct bw_error err;
+        (void)bw_fail(&err, BW_RESOURCE_EXHAUSTED, "SLOW_WATCHER",
+                      "changes came faster than they were read; watch again for the state of then");
+        finish_stream(watching, &err);
     }
     if (news->over)
         finish_stream(watching, news->error.code != BW_OK ? &news->error : NULL);
@@ -144,6 +157,7 @@ static bool tell(void *context, const Bailiwick__V1__WatchMeetingResponse *event
         bw_free(news);
         return false;
     }
+    news->state = event->event_case == BAILIWICK__V1__WATCH_MEETING_RESPONSE__EVENT_STATE;
     post(watching, news);
     return true;
 }
