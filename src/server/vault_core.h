@@ -14,6 +14,7 @@ struct bw_vault_place {
     struct bw_id entry, record; /* roster entry, roster record */
     uint32_t index;             /* in that record */
     uint32_t slot;
+    uint32_t number; /* of everybody who joined, from 1 */
 };
 typedef bool bw_vault_on_place(void *context, const struct bw_vault_place *place);
 typedef bool bw_vault_on_scope(void *context, const struct bw_store_scope_key *key);
@@ -46,8 +47,8 @@ struct bw_vault_ports {
     enum bw_code (*roster)(void *context, const struct bw_id *tenant, const struct bw_id *record,
                            struct bw_buf *out, struct bw_error *err);
     enum bw_code (*chunks)(void *context, const struct bw_id *tenant, const struct bw_id *meeting,
-                           uint32_t slot, uint64_t from_ms, uint64_t to_ms, bw_store_on_chunk *each,
-                           void *each_context, struct bw_error *err);
+                           uint32_t slot, uint32_t slot_to, uint64_t from_ms, uint64_t to_ms,
+                           bw_store_on_chunk *each, void *each_context, struct bw_error *err);
     enum bw_code (*chunks_count)(void *context, const struct bw_id *tenant, const struct bw_id *meeting,
                                  uint64_t *count, struct bw_error *err);
     enum bw_code (*sketches)(void *context, const struct bw_id *tenant, uint64_t from_ms, uint64_t to_ms,

@@ -52,11 +52,11 @@ static enum bw_code roster(void *context, const struct bw_id *tenant, const stru
 }
 
 static enum bw_code chunks(void *context, const struct bw_id *tenant, const struct bw_id *meeting,
-                           uint32_t slot, uint64_t from_ms, uint64_t to_ms, bw_store_on_chunk *each,
-                           void *each_context, struct bw_error *err)
+                           uint32_t slot, uint32_t slot_to, uint64_t from_ms, uint64_t to_ms,
+                           bw_store_on_chunk *each, void *each_context, struct bw_error *err)
 {
-    WITH_DB(context,
-            bw_store_chunks_read(vault->db, tenant, meeting, slot, from_ms, to_ms, each, each_context, err));
+    WITH_DB(context, bw_store_chunks_read(vault->db, tenant, meeting, slot, slot_to, from_ms, to_ms, each,
+                                          each_context, err));
 }
 
 static enum bw_code chunks_count(void *context, const struct bw_id *tenant, const struct bw_id *meeting,
@@ -114,6 +114,7 @@ struct places {
     bw_vault_on_place *each;
     void *context;
     bool any;
+    uint32_t number;
     enum bw_code code;
     struct bw_error *err;
 };
@@ -127,6 +128,7 @@ static bool on_decision(void *context, const struct bw_store_decision *row)
     places->any = true;
     if (row->kind != BW_DECISION_JOINED)
         return true;
+    places->number++;
     bw_arena_reset(places->vault->arena);
     places->code = bw_api_record_decode(row->record, places->vault->arena, &decision, places->err);
     if (places->code != BW_OK)
@@ -136,7 +138,8 @@ static bool on_decision(void *context, const struct bw_store_decision *row)
     const struct bw_vault_place place = {.entry = decision->entry,
                                          .record = decision->roster_record,
                                          .index = decision->roster_index,
-                                         .slot = decision->slot};
+                                         .slot = decision->slot,
+                                         .number = places->number};
     return places->each(places->context, &place);
 }
 

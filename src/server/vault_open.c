@@ -125,14 +125,25 @@ static bool full(struct answer *answer)
 /* ---- the roster ---- */
 
 struct places {
+    const struct bw_vault_request *request;
     struct bw_vault_place *items;
     size_t count, cap, max;
     bool cut, no_memory;
 };
 
+/* The last slot that a request wants. */
+static uint32_t last_slot(const struct bw_vault_request *request)
+{
+    if (request->slot_to != 0)
+        return request->slot_to;
+    return request->slot != 0 ? request->slot : UINT32_MAX;
+}
+
 static bool take_place(void *context, const struct bw_vault_place *place)
 {
     struct places *places = context;
+    if (place->slot < places->request->slot || place->slot > last_slot(places->request))
+        return true;
     if (places->count == places->max) {
         places->cut = true;
         return false;
@@ -171,8 +182,7 @@ static enum bw_code find_item(struct bw_vault_core *core, const struct bw_vault_
     return code;
 }
 
-static enum bw_code open_entry(struct answer *answer, const struct bw_vault_place *place, struct bw_view body,
-                               uint32_t number)
+static enum bw_code open_entry(struct answer *answer, const struct bw_vault_place *place, struct bw_view body)
 {
     struct bw_vault_core *core = answer->core;
     const struct bw_vault_request *request = answer->request;
@@ -195,7 +205,7 @@ static enum bw_code open_entry(struct answer *answer, const struct bw_vault_plac
         struct bw_vault_row row = {.row = place->entry, .meeting = request->meeting, .slot = place->slot};
         row.from_ms = entry.joined_ms;
         row.masked = bw_vault_mask(&entry, (enum bw_vault_role)request->caller.role, request->caller.user,
-                                   number, &storage);
+                                   place->number, &storage);
         code = bw_roster_entry_encode(&entry, &masked, &answer->err);
         row.payload = bw_buf_view(&masked);
         if (code == BW_OK && !add_row(answer, &row))
@@ -231,7 +241,7 @@ static enum bw_code open_places(struct answer *answer, const struct places *plac
                 return code;
             open = &place->record;
         }
-        code = open_entry(answer, place, bw_buf_view(&core->plain), (uint32_t)i + 1);
+        code = open_entry(answer, place, bw_buf_view(&core->plain));
     }
     return code;
 }
@@ -241,7 +251,7 @@ static enum bw_code open_roster(struct answer *answer)
     struct bw_vault_core *core = answer->core;
     const struct bw_vault_ports *ports = &core->config.ports;
     const struct bw_vault_request *request = answer->request;
-    struct places places = {.max = request->max_rows};
+    struct places places = {.request = request, .max = request->max_rows};
     bool tier1 = request->caller.role == BW_VAULT_ROLE_TIER1;
     enum bw_code code =
         ports->places(ports->context, &request->tenant, &request->meeting, take_place, &places, &answer->err);
@@ -296,8 +306,9 @@ static enum bw_code open_chunks(struct answer *answer)
         code = bw_vault_audit(core, request, "quality of the meeting", count, "allowed", &answer->err);
     if (code == BW_OK)
         code = ports->chunks(ports->context, &request->tenant, &request->meeting, request->slot,
-                             request->from_ms, request->to_ms != 0 ? request->to_ms : UINT64_MAX, open_chunk,
-                             answer, &answer->err);
+                             last_slot(request), request->from_ms,
+                             request->to_ms != 0 ? request->to_ms : UINT64_MAX, open_chunk, answer,
+                             &answer->err);
     return code == BW_OK ? answer->code : code;
 }
 

@@ -63,6 +63,7 @@ void bw_vault_encode_request(const struct bw_vault_request *request, struct bw_b
         append_id(out, &request->meeting);
         bw_buf_append_u8(out, request->what);
         bw_buf_append_u32(out, request->slot);
+        bw_buf_append_u32(out, request->slot_to);
         append_id(out, &request->stream);
         bw_buf_append_u64(out, request->from_ms);
         bw_buf_append_u64(out, request->to_ms);

@@ -41,7 +41,7 @@ enum bw_vault_type {
 /* What an Open asks for. */
 enum bw_vault_what {
     BW_VAULT_ROSTER = 1,   /* of one meeting: a row an entry, payload as bw_roster_entry_encode, masked */
-    BW_VAULT_CHUNKS = 2,   /* of one meeting, or of one slot of it: a row a chunk, payload the plaintext */
+    BW_VAULT_CHUNKS = 2,   /* of one meeting: a row a chunk, payload the plaintext */
     BW_VAULT_SKETCHES = 3, /* of a tenant, from_ms..to_ms: a row a sketch */
     BW_VAULT_STREAM = 4,   /* one stream's chunks of one slot */
 };
@@ -87,9 +87,9 @@ struct bw_vault_request {
     /* OPEN, ERASE */
     struct bw_id meeting; /* zero: none */
     /* OPEN */
-    uint8_t what;        /* enum bw_vault_what */
-    uint32_t slot;       /* 0: all */
-    struct bw_id stream; /* zero: all */
+    uint8_t what;           /* enum bw_vault_what */
+    uint32_t slot, slot_to; /* ROSTER, CHUNKS: the first and the last wanted; 0, 0: all. STREAM: slot */
+    struct bw_id stream;    /* zero: all */
     uint64_t from_ms, to_ms;
     uint32_t max_rows; /* 1..BW_VAULT_ROWS_MAX */
     /* ERASE */

@@ -56,12 +56,14 @@ static bool read_open(struct bw_reader *r, struct bw_vault_request *request)
     read_id(r, &request->meeting);
     request->what = bw_read_u8(r);
     request->slot = bw_read_u32(r);
+    request->slot_to = bw_read_u32(r);
     read_id(r, &request->stream);
     request->from_ms = bw_read_u64(r);
     request->to_ms = bw_read_u64(r);
     request->max_rows = bw_read_u32(r);
     return in_range(request->what, BW_VAULT_ROSTER, BW_VAULT_STREAM) &&
-           in_range(request->max_rows, 1, BW_VAULT_ROWS_MAX) && request->from_ms <= request->to_ms;
+           in_range(request->max_rows, 1, BW_VAULT_ROWS_MAX) && request->from_ms <= request->to_ms &&
+           (request->slot_to == 0 || request->slot <= request->slot_to);
 }
 
 static bool read_erase(struct bw_reader *r, struct bw_vault_request *request)

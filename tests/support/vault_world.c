@@ -155,14 +155,15 @@ static enum bw_code roster(void *context, const struct bw_id *tenant, const stru
 }
 
 static enum bw_code chunks(void *context, const struct bw_id *tenant, const struct bw_id *meeting,
-                           uint32_t slot, uint64_t from_ms, uint64_t to_ms, bw_store_on_chunk *each,
-                           void *each_context, struct bw_error *err)
+                           uint32_t slot, uint32_t slot_to, uint64_t from_ms, uint64_t to_ms,
+                           bw_store_on_chunk *each, void *each_context, struct bw_error *err)
 {
     struct world *world = context;
     (void)tenant, (void)meeting, (void)from_ms, (void)to_ms, (void)err;
     for (size_t i = 0; i < world->chunk_count; i++) {
         world->chunks[i].record = bw_buf_view(&world->chunk_records[i]);
-        if ((slot == 0 || world->chunks[i].slot == slot) && !each(each_context, &world->chunks[i]))
+        if (world->chunks[i].slot >= slot && world->chunks[i].slot <= slot_to &&
+            !each(each_context, &world->chunks[i]))
             break;
     }
     return BW_OK;
@@ -384,8 +385,10 @@ void world_seal_roster(struct world *world, const char *const *users, const char
     for (size_t i = 0; i < count; i++) {
         struct bw_buf plain = {0}, sealed = {0};
         struct bw_vault_place *place = &world->places[world->place_count++];
-        *place = (struct bw_vault_place){
-            .entry = world_id(world), .record = world->roster_id, .slot = (uint32_t)i + 2};
+        *place = (struct bw_vault_place){.entry = world_id(world),
+                                         .record = world->roster_id,
+                                         .slot = (uint32_t)i + 2,
+                                         .number = (uint32_t)i + 1};
         const struct bw_roster_entry entry = {.user = bw_view_str(users[i]),
                                               .address = bw_view_of(addresses + 4 * i, 4),
                                               .country = bw_view_str("FR"),

@@ -228,6 +228,12 @@ static void many_rows_come_in_parts_and_no_more_than_asked_for(void **state)
     request.slot = 4;
     last = world_ask(&world, &request);
     assert_int_equal(last->row_count, 1);
+    request.slot_to = 6;
+    rows = 0;
+    (void)world_ask(&world, &request);
+    for (size_t i = 0; i < world.reply_count; i++)
+        rows += world.replies[i].reply.row_count;
+    assert_int_equal(rows, 3);
     world.deaf = true; /* who asked has gone */
     assert_null(world_ask(&world, &request));
     world.deaf = false;

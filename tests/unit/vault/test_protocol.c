@@ -89,6 +89,7 @@ static void requests_come_back(void **state)
                                           .meeting = id_of(2),
                                           .what = BW_VAULT_STREAM,
                                           .slot = 9,
+                                          .slot_to = 12,
                                           .stream = id_of(5),
                                           .from_ms = 10,
                                           .to_ms = 20,
@@ -101,6 +102,7 @@ static void requests_come_back(void **state)
                 bw_id_equal(&got.stream, &open.stream));
     assert_int_equal(got.what, BW_VAULT_STREAM);
     assert_int_equal(got.slot, 9);
+    assert_int_equal(got.slot_to, 12);
     assert_int_equal(got.from_ms, 10);
     assert_int_equal(got.to_ms, 20);
     assert_int_equal(got.max_rows, 30);
