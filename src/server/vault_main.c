@@ -26,6 +26,7 @@ enum {
     SECURE_HEAP_BYTES = 1 << 20,
     READ_BYTES = 64 * 1024,
     PROBE_MS = 60000,
+    PROBE_AGAIN_MS = 3000, /* while something is wrong */
     /* Of a serving process that asks and does not read: it is not there any more, or broken. */
     SEND_WAIT_MS = 30000,
     DESCRIPTORS = 32, /* the socket, the database, a file at a time */
@@ -160,15 +161,21 @@ static bool read_in(struct vault *vault)
     return answer_all(vault);
 }
 
+static uint64_t next_probe(const struct vault *vault)
+{
+    bool well = bw_vault_core_state(vault->core) == BW_PROVIDER_OK;
+    return bw_clock_mono_ms() + (well ? PROBE_MS : PROBE_AGAIN_MS);
+}
+
 static void serve(struct vault *vault)
 {
-    uint64_t next_probe_ms = bw_clock_mono_ms() + PROBE_MS;
+    uint64_t next_probe_ms = next_probe(vault);
     for (;;) {
         uint64_t now_ms = bw_clock_mono_ms();
         if (now_ms >= next_probe_ms) {
             bw_vault_core_probe(vault->core);
             tell_state(vault);
-            next_probe_ms = bw_clock_mono_ms() + PROBE_MS;
+            next_probe_ms = next_probe(vault);
             continue;
         }
         struct pollfd line = {.fd = BW_CHILD_FIRST_FD, .events = POLLIN};
