@@ -54,6 +54,7 @@ static const struct {
     {"bailiwick.v1.Decision.fingerprint", "a truncated hash, made by us"},
     {"bailiwick.v1.Decision.policy_hash", "a hash, made by us"},
     {"bailiwick.v1.Decision.Participant.roster_entry", "made by us"},
+    {"bailiwick.v1.Decision.roster_record", "names a sealed record of ours"},
     {"bailiwick.v1.Decision.Left.roster_entry", "made by us"},
     {"bailiwick.v1.ErasureReceipt.signature", "our signer's; goes out only"},
     {"bailiwick.v1.ErasureReceipt.key_id", "names a public key of ours; goes out only"},
