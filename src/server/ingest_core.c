@@ -8,8 +8,11 @@
 
 struct bw_ingest_config bw_ingest_config_default(void)
 {
-    return (struct bw_ingest_config){
-        .flush_ms = 10000, .meetings = 200000, .window_bytes = 256u << 20, .row_bytes = 64u << 20};
+    return (struct bw_ingest_config){.flush_ms = 10000,
+                                     .meetings = 200000,
+                                     .waiting = 262144,
+                                     .window_bytes = 256u << 20,
+                                     .row_bytes = 64u << 20};
 }
 
 /* ---- answers ---- */
@@ -125,6 +128,12 @@ void ingest_meeting_let_go(struct ingest_meeting *meeting)
 {
     struct bw_ingest_core *core = meeting->core;
     refuse_waiting(meeting, FATE_REFUSED);
+    for (struct ingest_meeting **at = &core->ask_next; meeting->ask_wanted && *at != NULL;) {
+        if (*at == meeting)
+            *at = meeting->next_ask;
+        else
+            at = &(*at)->next_ask;
+    }
     if (core->ring == meeting)
         core->ring = meeting->next != meeting ? meeting->next : NULL;
     meeting->next->previous = meeting->previous;
@@ -149,19 +158,41 @@ void ingest_meeting_let_go(struct ingest_meeting *meeting)
     bw_free(meeting);
 }
 
+static void ask_later(struct ingest_meeting *meeting)
+{
+    struct bw_ingest_core *core = meeting->core;
+    if (meeting->ask_wanted)
+        return;
+    meeting->ask_wanted = true;
+    meeting->next_ask = core->ask_next;
+    core->ask_next = meeting;
+}
+
 static void ask(struct ingest_meeting *meeting)
 {
     struct bw_ingest_core *core = meeting->core;
     if (meeting->asking)
         return;
     if (meeting->asked_ms != 0 && core->now_ms - meeting->asked_ms < ASK_AGAIN_MS) {
-        meeting->ask_wanted = true; /* the next visits see to it */
+        ask_later(meeting);
         return;
     }
     meeting->asking = true;
-    meeting->ask_wanted = false;
     meeting->asked_ms = core->now_ms;
     core->ports.resolve(core->ports.context, &meeting->id);
+}
+
+/* Those who were asked too recently before. */
+static void ask_again(struct bw_ingest_core *core)
+{
+    struct ingest_meeting *meeting = core->ask_next;
+    core->ask_next = NULL;
+    while (meeting != NULL) {
+        struct ingest_meeting *next = meeting->next_ask;
+        meeting->ask_wanted = false;
+        ask(meeting); /* which may put it back */
+        meeting = next;
+    }
 }
 
 /* ---- who may speak ---- */
@@ -324,7 +355,8 @@ static bool judge(struct ingest_meeting *meeting, struct bw_api_quality *batch, 
 
 static bool wait_for_owner(struct ingest_meeting *meeting, struct bw_api_quality *batch, size_t index)
 {
-    struct waiting *waiting = bw_malloc(sizeof *waiting);
+    const struct bw_ingest_core *core = meeting->core;
+    struct waiting *waiting = core->counts.waiting < core->config.waiting ? bw_malloc(sizeof *waiting) : NULL;
     if (waiting == NULL)
         return false;
     *waiting = (struct waiting){.batch = batch, .index = index};
@@ -390,7 +422,7 @@ void bw_ingest_core_resolved(struct bw_ingest_core *core, const struct bw_ingest
         return;
     meeting->asking = false;
     if (roster->loading) {
-        meeting->ask_wanted = true;
+        ask_later(meeting);
         return;
     }
     meeting->ended = meeting->ended || !roster->found || roster->ended;
@@ -449,8 +481,6 @@ static bool visit(struct ingest_meeting *meeting)
         ingest_meeting_let_go(meeting);
         return true;
     }
-    if (meeting->ask_wanted)
-        ask(meeting);
     if (!meeting->known)
         return false;
     if (meeting->windows != NULL &&
@@ -471,6 +501,7 @@ static bool visit(struct ingest_meeting *meeting)
 void bw_ingest_core_tick(struct bw_ingest_core *core, uint64_t now_ms)
 {
     core->now_ms = now_ms;
+    ask_again(core);
     /* Each meeting once in a flush period. */
     size_t meetings = HASH_COUNT(core->meetings);
     size_t visits = core->closing ? meetings : meetings * BW_INGEST_TICK_MS / core->config.flush_ms + 1;

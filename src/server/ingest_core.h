@@ -27,6 +27,7 @@ struct bw_ingest_config {
     uint8_t service_public[BW_ED25519_PUBLIC_SIZE];
     uint32_t flush_ms;
     size_t meetings;     /* at a time */
+    size_t waiting;      /* windows whose meeting's owner has yet to answer */
     size_t window_bytes; /* of all meetings' open windows */
     size_t row_bytes;    /* of chunks that wait for a key or for the database */
 };

@@ -70,6 +70,7 @@ struct ingest_meeting {
     struct ingest_meeting *next, *previous; /* ring, for visits */
     bool known, ended, leaving;             /* leaving: closed; goes when its rows are written */
     bool asking, ask_wanted;
+    struct ingest_meeting *next_ask; /* of those that want it */
     uint64_t asked_ms, last_ms;
     struct ingest_tenant *tenant;
     uint32_t policy_revision;
@@ -129,6 +130,7 @@ struct bw_ingest_core {
     struct bw_ingest_ports ports;
     struct bw_sealer *sealer; /* NULL: no vault */
     struct ingest_meeting *meetings, *ring;
+    struct ingest_meeting *ask_next; /* to be asked for again */
     struct ingest_tenant *tenants;
     struct ingest_relay *relays;
     struct ingest_row *rows, *first_row, *last_row;

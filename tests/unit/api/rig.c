@@ -20,6 +20,7 @@ static const char *const ids[RIG_ROLES] = {
     [RIG_APP] = "spiffe://eu.example/app/portal",
     [RIG_ADMIN] = "spiffe://eu.example/admin/anna",
     [RIG_OPERATOR] = "spiffe://eu.example/operator/ops",
+    [RIG_RELAY] = "spiffe://eu.example/relay/par1",
     [RIG_NOBODY] = NULL,
 };
 
@@ -84,6 +85,24 @@ static void country_of(void *context, const char *address, char country[3])
 {
     (void)context;
     memcpy(country, strcmp(address, "198.51.100.7") == 0 ? "DE" : "", 1 + 2 * (*address == '1'));
+}
+
+/* Takes everything, or is overloaded and takes nothing. */
+static void quality(void *context, struct bw_api_quality *batch)
+{
+    struct rig *rig = context;
+    rig->batches++;
+    rig->source = batch->source;
+    rig->relay = batch->relay;
+    rig->window_tenant = batch->tenant;
+    rig->window_count = batch->count < BW_ARRAY_LEN(rig->windows) ? batch->count : BW_ARRAY_LEN(rig->windows);
+    memcpy(rig->windows, batch->windows, rig->window_count * sizeof rig->windows[0]);
+    batch->overloaded = rig->overloaded;
+    batch->taken = rig->overloaded ? 0 : (uint32_t)batch->count;
+    batch->dropped = rig->overloaded ? (uint32_t)batch->count : 0;
+    for (size_t i = 0; i < batch->count; i++)
+        batch->windows[i].taken = !rig->overloaded;
+    batch->done(batch);
 }
 
 /* The world's clock goes on: what waits for its moment gets it. */
@@ -285,7 +304,8 @@ static void serve(struct rig *rig, enum rig_role role)
                   .each_owner = each_owner,
                   .certify = certify,
                   .callers = callers,
-                  .country_of = country_of},
+                  .country_of = country_of,
+                  .quality = quality},
         .owner = rig->world.owner,
         .cell = "eu",
         .trust_domain = "eu.example",
@@ -329,7 +349,8 @@ void rig_init(struct rig *rig)
     };
     static const struct bw_known_tenant tenants[] = {
         {{{2}}, "acme", "eu"}, {{{3}}, "berne", "ch"}, {{{1}}, "chu-lyon", "eu"}};
-    rig->callers = bw_callers_create(known, BW_ARRAY_LEN(known), tenants, BW_ARRAY_LEN(tenants), NULL, 0);
+    rig->callers =
+        bw_callers_create(known, BW_ARRAY_LEN(known), tenants, BW_ARRAY_LEN(tenants), &ids[RIG_RELAY], 1);
     assert_non_null(rig->callers);
     for (size_t i = 0; i < BW_ARRAY_LEN(tenants); i++)
         snprintf(rig->tenants[rig->tenant_count++], 64, "%s", tenants[i].name);

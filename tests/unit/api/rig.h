@@ -10,7 +10,7 @@
 #include "headless.h"
 #include "wire/wire.h"
 
-enum rig_role { RIG_APP, RIG_ADMIN, RIG_OPERATOR, RIG_NOBODY, RIG_ROLES };
+enum rig_role { RIG_APP, RIG_ADMIN, RIG_OPERATOR, RIG_RELAY, RIG_NOBODY, RIG_ROLES };
 
 struct rig_policy {
     uint32_t revision;
@@ -41,6 +41,15 @@ struct rig {
     size_t credential_tenants;
     unsigned orders;
     bool desk_away;
+
+    /* The ingest: what it was given last, and what it answers. */
+    struct bw_api_window windows[64];
+    size_t window_count;
+    enum bw_quality_source source;
+    uint32_t relay;
+    struct bw_id window_tenant;
+    unsigned batches;
+    bool overloaded;
 
     /* The last call. */
     enum bw_code code;

@@ -333,6 +333,35 @@ static void a_meeting_of_five_thousand_is_one_meeting(void **state)
     assert_int_equal(chunk.count, 2);
 }
 
+static void an_owner_that_is_not_ready_is_asked_again(void **state)
+{
+    struct ingest_rig *rig = *state;
+    ingest_rig_wait(rig, RIG_WINDOW_MS);
+    say(rig, 1, 0, 0);
+    const struct bw_ingest_roster loading = {.meeting = rig->asked[--rig->ask_count], .loading = true};
+    bw_ingest_core_resolved(rig->core, &loading, rig->now_ms);
+    ingest_rig_wait(rig, 300);
+    assert_int_equal(rig->ask_count, 0); /* not at once */
+    ingest_rig_wait(rig, 400);
+    assert_int_equal(rig->ask_count, 1);
+    assert_int_equal(rig->batches, 0);
+    ingest_rig_answer(rig, 1, false);
+    assert_int_equal(rig->taken, 1);
+    /* And no more windows wait for owners than there is room for. */
+    struct bw_ingest_config config = bw_ingest_config_default();
+    config.waiting = 100;
+    struct ingest_rig *small = ingest_rig_create(&config);
+    ingest_rig_wait(small, RIG_WINDOW_MS);
+    ingest_rig_everybody(small, 1, 512, 0, 0);
+    assert_int_equal(bw_ingest_core_counts(small->core).waiting, 100);
+    assert_int_equal(small->batches, 1); /* the second batch has its answers, the first waits with some */
+    assert_int_equal(small->dropped, 256);
+    ingest_rig_answer(small, 512, false);
+    assert_int_equal(small->taken, 100);
+    assert_int_equal(small->dropped, 412);
+    ingest_rig_destroy(small);
+}
+
 static void an_ended_meeting_is_closed_and_forgotten(void **state)
 {
     struct ingest_rig *rig = *state;
@@ -403,6 +432,7 @@ int main(void)
         TEST(without_the_database_newer_versions_take_the_place_of_older_ones),
         cmocka_unit_test(memory_is_bounded_and_the_oldest_rows_go),
         TEST(a_meeting_of_five_thousand_is_one_meeting),
+        TEST(an_owner_that_is_not_ready_is_asked_again),
         TEST(an_ended_meeting_is_closed_and_forgotten),
         TEST(the_end_writes_what_is_open),
         cmocka_unit_test(without_a_vault_only_codes_are_kept),
