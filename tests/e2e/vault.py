@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Who took part, at rest: sealed by the process that faces the network, readable to the vault alone."""
+import hmac
 import os
 import re
 import shutil
@@ -132,13 +133,15 @@ def check_the_serving_process_holds_no_root_key_and_forgets_who_joined(cell):
     with open(cell.path("cell", "vault.keyring"), encoding="utf-8") as file:
         digits = re.search(r"[0-9a-f]{64}", file.read()).group(0)
     root, text = bytes.fromhex(digits), digits.encode()
+    # What the vault keeps of it: HKDF-Extract, from which the keys of tenants come.
+    extracted = hmac.new(b"bw-kek/v1", root, "sha256").digest()
     name = USER.split("@", maxsplit=1)[0].encode()
     vault = wait_for("the vault", lambda: vault_pid(cell), 20)
-    expect(root in in_memory(vault, [root]), "the vault has no root key: this looks in the wrong place")
-    expect(not in_memory(cell.pid("bailiwickd"), [root, text]), "the serving process has the root key")
+    expect(in_memory(vault, [root, extracted]), "the vault has no root key: this looks in the wrong place")
+    expect(not in_memory(cell.pid("bailiwickd"), [root, extracted, text]), "the serving process has the root key")
     cell.kill("bailiwickd", 15)
     cell.start_daemon()
-    found = in_memory(cell.pid("bailiwickd"), [root, text, name])
+    found = in_memory(cell.pid("bailiwickd"), [root, extracted, text, name])
     expect(not found, f"a serving process that has just started knows {found}")
 
 
