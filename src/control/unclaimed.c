@@ -35,7 +35,7 @@ void live_unclaimed(struct bw_owner *owner, struct live *live, const struct bw_i
 {
     if (find(live, entry) != NULL)
         return;
-    if (live->unclaimed_count == live->unclaimed_cap) {
+    if (live->unclaimed == NULL || live->unclaimed_count == live->unclaimed_cap) {
         size_t cap = live->unclaimed_cap ? live->unclaimed_cap * 2 : 4;
         struct unclaimed *grown = bw_realloc(live->unclaimed, cap * sizeof *grown);
         if (grown == NULL)
