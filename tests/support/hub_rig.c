@@ -243,6 +243,13 @@ static struct hub_rig_packet *packet_create(struct hub_rig *rig, struct bw_strea
 
 static enum bw_code send_bytes(void *context, struct bw_stream *stream, struct bw_view message)
 {
+    struct hub_rig *rig = context;
+    if (rig->real_streams) {
+        enum bw_code code = bw_stream_send(stream, message);
+        size_t waiting = atomic_load(&stream->mailed_bytes) + atomic_load(&stream->queued_bytes);
+        rig->most_waiting = waiting > rig->most_waiting ? waiting : rig->most_waiting;
+        return code;
+    }
     struct hub_rig_packet *packet = packet_create(context, stream);
     if (packet == NULL)
         return BW_RESOURCE_EXHAUSTED;
@@ -252,12 +259,15 @@ static enum bw_code send_bytes(void *context, struct bw_stream *stream, struct b
 
 static bool room(void *context, struct bw_stream *stream)
 {
-    (void)context, (void)stream;
-    return true;
+    return !((struct hub_rig *)context)->real_streams || bw_stream_room(stream);
 }
 
 static void finish(void *context, struct bw_stream *stream, const struct bw_error *why)
 {
+    if (((struct hub_rig *)context)->real_streams) {
+        bw_stream_finish(stream, why);
+        return;
+    }
     struct hub_rig_packet *packet = packet_create(context, stream);
     if (packet == NULL)
         return;

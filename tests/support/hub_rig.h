@@ -67,6 +67,8 @@ struct hub_rig {
     bool away;        /* every question fails */
     bool lost_answer; /* the next escrow is granted, but nobody hears of it */
     bool replica_taken_over;
+    bool real_streams;   /* what the hub sends goes to the streams' own calls; the test has brought those */
+    size_t most_waiting; /* bytes on one of them */
     unsigned policy_reads, policy_failures; /* the next n reads of a policy fail */
 
     /* What the hub said. */
