@@ -17,8 +17,6 @@ struct bw_ingest_config bw_ingest_config_default(void)
 
 /* ---- answers ---- */
 
-enum fate { FATE_TAKEN, FATE_REFUSED, FATE_DROPPED, FATE_OVERLOADED };
-
 static void settle(struct bw_ingest_core *core, struct bw_api_quality *batch, size_t index, enum fate fate)
 {
     batch->windows[index].taken = fate == FATE_TAKEN;
@@ -37,81 +35,9 @@ static void release(struct bw_ingest_core *core, struct bw_api_quality *batch)
         core->ports.answered(core->ports.context, batch);
 }
 
-/* ---- tenants and relays ---- */
-
-struct ingest_tenant *ingest_tenant_of(struct bw_ingest_core *core, const struct bw_id *id)
-{
-    struct ingest_tenant *tenant;
-    HASH_FIND(hh, core->tenants, id, sizeof *id, tenant);
-    if (tenant != NULL)
-        return tenant;
-    tenant = bw_calloc(1, sizeof *tenant);
-    if (tenant == NULL)
-        return NULL;
-    tenant->id = *id;
-    HASH_ADD(hh, core->tenants, id, sizeof tenant->id, tenant);
-    if (tenant->hh.tbl == NULL) {
-        bw_free(tenant);
-        return NULL;
-    }
-    return tenant;
-}
-
-static void learn_relay(struct bw_ingest_core *core, const struct bw_ingest_relay *from)
-{
-    struct ingest_relay *relay;
-    HASH_FIND(hh, core->relays, &from->number, sizeof from->number, relay);
-    if (relay == NULL) {
-        relay = bw_calloc(1, sizeof *relay);
-        if (relay == NULL)
-            return; /* its windows are in the sums of everything, not in its own */
-        relay->number = from->number;
-        HASH_ADD(hh, core->relays, number, sizeof relay->number, relay);
-        if (relay->hh.tbl == NULL) {
-            bw_free(relay);
-            return;
-        }
-    }
-    memcpy(relay->name, from->name, sizeof relay->name);
-    memcpy(relay->site, from->site, sizeof relay->site);
-}
-
 /* ---- meetings ---- */
 
-static struct ingest_meeting *meeting_find(struct bw_ingest_core *core, const struct bw_id *id)
-{
-    struct ingest_meeting *meeting;
-    HASH_FIND(hh, core->meetings, id, sizeof *id, meeting);
-    return meeting;
-}
-
-static struct ingest_meeting *meeting_create(struct bw_ingest_core *core, const struct bw_id *id)
-{
-    if (HASH_COUNT(core->meetings) >= core->config.meetings)
-        return NULL;
-    struct ingest_meeting *meeting = bw_calloc(1, sizeof *meeting);
-    if (meeting == NULL)
-        return NULL;
-    meeting->core = core;
-    meeting->id = *id;
-    meeting->last_ms = core->now_ms;
-    meeting->waiting_end = &meeting->waiting;
-    HASH_ADD(hh, core->meetings, id, sizeof meeting->id, meeting);
-    if (meeting->hh.tbl == NULL) {
-        bw_free(meeting);
-        return NULL;
-    }
-    if (core->ring == NULL) {
-        meeting->next = meeting->previous = core->ring = meeting;
-    } else {
-        meeting->next = core->ring;
-        meeting->previous = core->ring->previous;
-        meeting->previous->next = meeting->next->previous = meeting;
-    }
-    return meeting;
-}
-
-static void refuse_waiting(struct ingest_meeting *meeting, enum fate fate)
+void ingest_refuse_waiting(struct ingest_meeting *meeting, enum fate fate)
 {
     while (meeting->waiting != NULL) {
         struct waiting *waiting = meeting->waiting;
@@ -122,135 +48,6 @@ static void refuse_waiting(struct ingest_meeting *meeting, enum fate fate)
         bw_free(waiting);
     }
     meeting->waiting_end = &meeting->waiting;
-}
-
-void ingest_meeting_let_go(struct ingest_meeting *meeting)
-{
-    struct bw_ingest_core *core = meeting->core;
-    refuse_waiting(meeting, FATE_REFUSED);
-    for (struct ingest_meeting **at = &core->ask_next; meeting->ask_wanted && *at != NULL;) {
-        if (*at == meeting)
-            *at = meeting->next_ask;
-        else
-            at = &(*at)->next_ask;
-    }
-    if (core->ring == meeting)
-        core->ring = meeting->next != meeting ? meeting->next : NULL;
-    meeting->next->previous = meeting->previous;
-    meeting->previous->next = meeting->next;
-    HASH_DEL(core->meetings, meeting);
-    struct ingest_slot *slot, *next_slot;
-    HASH_ITER(hh, meeting->slots, slot, next_slot)
-    {
-        HASH_DEL(meeting->slots, slot);
-        bw_free(slot);
-    }
-    struct ingest_stream *stream, *next;
-    HASH_ITER(hh, meeting->streams, stream, next)
-    {
-        HASH_DEL(meeting->streams, stream);
-        bw_free(stream);
-    }
-    if (core->sealer != NULL && meeting->tenant != NULL)
-        bw_sealer_forget(core->sealer, &meeting->tenant->id, &meeting->id);
-    core->counts.window_bytes -= meeting->bytes;
-    bw_quality_meeting_destroy(meeting->windows);
-    bw_free(meeting);
-}
-
-static void ask_later(struct ingest_meeting *meeting)
-{
-    struct bw_ingest_core *core = meeting->core;
-    if (meeting->ask_wanted)
-        return;
-    meeting->ask_wanted = true;
-    meeting->next_ask = core->ask_next;
-    core->ask_next = meeting;
-}
-
-static void ask(struct ingest_meeting *meeting)
-{
-    struct bw_ingest_core *core = meeting->core;
-    if (meeting->asking)
-        return;
-    if (meeting->asked_ms != 0 && core->now_ms - meeting->asked_ms < ASK_AGAIN_MS) {
-        ask_later(meeting);
-        return;
-    }
-    meeting->asking = true;
-    meeting->asked_ms = core->now_ms;
-    core->ports.resolve(core->ports.context, &meeting->id);
-}
-
-/* Those who were asked too recently before. */
-static void ask_again(struct bw_ingest_core *core)
-{
-    struct ingest_meeting *meeting = core->ask_next;
-    core->ask_next = NULL;
-    while (meeting != NULL) {
-        struct ingest_meeting *next = meeting->next_ask;
-        meeting->ask_wanted = false;
-        ask(meeting); /* which may put it back */
-        meeting = next;
-    }
-}
-
-/* ---- who may speak ---- */
-
-static bool among(const uint32_t *numbers, size_t count, uint32_t number)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (numbers[i] == number)
-            return true;
-    }
-    return false;
-}
-
-static struct ingest_slot *slot_hold(struct ingest_meeting *meeting, uint32_t number)
-{
-    struct ingest_slot *slot;
-    HASH_FIND(hh, meeting->slots, &number, sizeof number, slot);
-    if (slot != NULL)
-        return slot;
-    slot = bw_calloc(1, sizeof *slot);
-    if (slot == NULL)
-        return NULL;
-    slot->slot = number;
-    HASH_ADD(hh, meeting->slots, slot, sizeof slot->slot, slot);
-    if (slot->hh.tbl == NULL) {
-        bw_free(slot);
-        return NULL;
-    }
-    return slot;
-}
-
-/* Newest first; the oldest is forgotten. */
-static void slot_is_on(struct ingest_slot *slot, uint32_t relay)
-{
-    if (among(slot->relays, slot->relay_count, relay))
-        return;
-    size_t kept = slot->relay_count < SLOT_RELAYS ? slot->relay_count++ : SLOT_RELAYS - 1;
-    memmove(slot->relays + 1, slot->relays, kept * sizeof slot->relays[0]);
-    slot->relays[0] = relay;
-}
-
-static void meeting_uses(struct ingest_meeting *meeting, uint32_t relay)
-{
-    if (relay != 0 && meeting->relay_count < BW_STORE_QUALITY_RELAYS &&
-        !among(meeting->relays, meeting->relay_count, relay))
-        meeting->relays[meeting->relay_count++] = relay;
-}
-
-/* Whether this relay carries, or carried, what it says it measured. */
-static bool carried(const struct ingest_meeting *meeting, const struct ingest_slot *slot, uint32_t relay,
-                    uint32_t peer)
-{
-    if (slot == NULL)
-        return false;
-    if (peer == 0)
-        return among(slot->relays, slot->relay_count, relay);
-    return peer != relay && among(slot->relays, slot->relay_count, peer) &&
-           among(meeting->relays, meeting->relay_count, relay);
 }
 
 /* ---- windows ---- */
@@ -344,9 +141,10 @@ static bool judge(struct ingest_meeting *meeting, struct bw_api_quality *batch, 
         return false;
     struct ingest_slot *slot;
     HASH_FIND(hh, meeting->slots, &window->slot, sizeof window->slot, slot);
-    bool may = batch->source == BW_QUALITY_FROM_RELAY ? carried(meeting, slot, batch->relay, window->stream)
-                                                      : slot != NULL && meeting->tenant != NULL &&
-                                                            bw_id_equal(&meeting->tenant->id, &batch->tenant);
+    bool may =
+        batch->source == BW_QUALITY_FROM_RELAY
+            ? ingest_carried(meeting, slot, batch->relay, window->stream)
+            : slot != NULL && meeting->tenant != NULL && bw_id_equal(&meeting->tenant->id, &batch->tenant);
     if (!may && !last)
         return false;
     settle(core, batch, index, may && meeting->known ? add(meeting, batch, window, slot) : FATE_REFUSED);
@@ -364,7 +162,7 @@ static bool wait_for_owner(struct ingest_meeting *meeting, struct bw_api_quality
     meeting->waiting_end = &waiting->next;
     meeting->core->counts.waiting++;
     batch->pending++;
-    ask(meeting);
+    ingest_ask(meeting);
     return true;
 }
 
@@ -376,9 +174,9 @@ void bw_ingest_core_take(struct bw_ingest_core *core, struct bw_api_quality *bat
     for (size_t i = 0; i < batch->count; i++) {
         const struct bw_id *id = &batch->windows[i].meeting;
         if (meeting == NULL || !bw_id_equal(&meeting->id, id))
-            meeting = meeting_find(core, id);
+            meeting = ingest_meeting_find(core, id);
         if (meeting == NULL && !core->closing)
-            meeting = meeting_create(core, id);
+            meeting = ingest_meeting_create(core, id);
         if (meeting == NULL || core->closing) {
             settle(core, batch, i, FATE_OVERLOADED);
             continue;
@@ -391,43 +189,21 @@ void bw_ingest_core_take(struct bw_ingest_core *core, struct bw_api_quality *bat
 
 /* ---- what owners say ---- */
 
-static bool learn(struct ingest_meeting *meeting, const struct bw_ingest_roster *roster)
-{
-    struct bw_ingest_core *core = meeting->core;
-    meeting->tenant = ingest_tenant_of(core, &roster->tenant);
-    if (meeting->tenant == NULL)
-        return false;
-    meeting->policy_revision = roster->policy_revision;
-    for (size_t i = 0; i < roster->relay_count; i++) {
-        learn_relay(core, &roster->relays[i]);
-        meeting_uses(meeting, roster->relays[i].number);
-    }
-    for (size_t i = 0; i < roster->slot_count; i++) {
-        struct ingest_slot *slot = slot_hold(meeting, roster->slots[i].slot);
-        if (slot == NULL)
-            return false;
-        slot->entry = roster->slots[i].entry;
-        slot_is_on(slot, roster->slots[i].relay);
-    }
-    meeting->known = true;
-    return true;
-}
-
 void bw_ingest_core_resolved(struct bw_ingest_core *core, const struct bw_ingest_roster *roster,
                              uint64_t now_ms)
 {
     core->now_ms = now_ms;
-    struct ingest_meeting *meeting = meeting_find(core, &roster->meeting);
+    struct ingest_meeting *meeting = ingest_meeting_find(core, &roster->meeting);
     if (meeting == NULL)
         return;
     meeting->asking = false;
     if (roster->loading) {
-        ask_later(meeting);
+        ingest_ask_later(meeting);
         return;
     }
     meeting->ended = meeting->ended || !roster->found || roster->ended;
-    if (roster->found && !learn(meeting, roster)) {
-        refuse_waiting(meeting, FATE_OVERLOADED);
+    if (roster->found && !ingest_meeting_learn(meeting, roster)) {
+        ingest_refuse_waiting(meeting, FATE_OVERLOADED);
         return;
     }
     struct waiting *waiting = meeting->waiting;
@@ -454,14 +230,14 @@ void bw_ingest_core_scope(struct bw_ingest_core *core, const struct bw_scope_pub
 
 /* ---- visits ---- */
 
-bool ingest_meeting_close(struct ingest_meeting *meeting)
+static bool close_windows(struct ingest_meeting *meeting)
 {
     return meeting->windows == NULL || bw_quality_meeting_close(meeting->windows, NULL) == BW_OK;
 }
 
 static void leave(struct ingest_meeting *meeting)
 {
-    if (!ingest_meeting_close(meeting))
+    if (!close_windows(meeting))
         return; /* at the next visit */
     meeting->leaving = true;
     if (meeting->dirty)
@@ -494,14 +270,14 @@ static bool visit(struct ingest_meeting *meeting)
     if (core->closing || (meeting->ended && quiet_ms >= ENDED_GRACE_MS) || quiet_ms >= ABANDONED_MS)
         leave(meeting);
     else if (quiet_ms >= IDLE_MS && core->now_ms - meeting->asked_ms >= IDLE_MS)
-        ask(meeting);
+        ingest_ask(meeting);
     return false;
 }
 
 void bw_ingest_core_tick(struct bw_ingest_core *core, uint64_t now_ms)
 {
     core->now_ms = now_ms;
-    ask_again(core);
+    ingest_ask_again(core);
     /* Each meeting once in a flush period. */
     size_t meetings = HASH_COUNT(core->meetings);
     size_t visits = core->closing ? meetings : meetings * BW_INGEST_TICK_MS / core->config.flush_ms + 1;
@@ -546,7 +322,7 @@ void bw_ingest_core_close(struct bw_ingest_core *core, uint64_t now_ms)
 {
     core->closing = true;
     for (struct ingest_meeting *meeting = core->meetings; meeting != NULL; meeting = meeting->hh.next)
-        refuse_waiting(meeting, FATE_OVERLOADED);
+        ingest_refuse_waiting(meeting, FATE_OVERLOADED);
     bw_ingest_core_tick(core, now_ms);
 }
 
@@ -573,7 +349,7 @@ void bw_ingest_core_destroy(struct bw_ingest_core *core)
     struct ingest_meeting *meeting, *next_meeting;
     HASH_ITER(hh, core->meetings, meeting, next_meeting)
     {
-        refuse_waiting(meeting, FATE_OVERLOADED);
+        ingest_refuse_waiting(meeting, FATE_OVERLOADED);
         ingest_meeting_let_go(meeting);
     }
     struct ingest_tenant *tenant, *next_tenant;

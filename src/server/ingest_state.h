@@ -146,10 +146,27 @@ struct bw_ingest_core {
 };
 
 /* ---- ingest_core.c ---- */
-/* Ends a meeting's windows; false: some could not be closed yet. */
-bool ingest_meeting_close(struct ingest_meeting *meeting);
-void ingest_meeting_let_go(struct ingest_meeting *meeting);
+enum fate { FATE_TAKEN, FATE_REFUSED, FATE_DROPPED, FATE_OVERLOADED };
+/* Every window that waits for the meeting's owner has this answer. */
+void ingest_refuse_waiting(struct ingest_meeting *meeting, enum fate fate);
+
+/* ---- ingest_meeting.c ---- */
+/* NULL: memory is out. */
 struct ingest_tenant *ingest_tenant_of(struct bw_ingest_core *core, const struct bw_id *id);
+/* NULL: not known. */
+struct ingest_meeting *ingest_meeting_find(struct bw_ingest_core *core, const struct bw_id *id);
+/* NULL: no room. */
+struct ingest_meeting *ingest_meeting_create(struct bw_ingest_core *core, const struct bw_id *id);
+/* What its owner says. False: memory is out. */
+bool ingest_meeting_learn(struct ingest_meeting *meeting, const struct bw_ingest_roster *roster);
+void ingest_meeting_let_go(struct ingest_meeting *meeting);
+/* Asks the owner, now or, if that was just done, a little later. */
+void ingest_ask(struct ingest_meeting *meeting);
+void ingest_ask_later(struct ingest_meeting *meeting);
+void ingest_ask_again(struct bw_ingest_core *core);
+/* Whether this relay carries, or carried, what it says it measured. slot NULL: nobody. */
+bool ingest_carried(const struct ingest_meeting *meeting, const struct ingest_slot *slot, uint32_t relay,
+                    uint32_t peer);
 
 /* ---- ingest_rows.c ---- */
 /* The sink of chunks that are complete. */
