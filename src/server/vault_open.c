@@ -32,6 +32,8 @@ static enum bw_code bring_scope(struct bw_vault_core *core, const struct bw_id *
     if (state == BW_PROVIDER_OK)
         return BW_OK;
     /* One key that cannot be unwrapped says nothing of the others; a provider that refuses says it of all. */
+    if (state == BW_PROVIDER_TRANSIENT && err->code == BW_RESOURCE_EXHAUSTED)
+        return BW_RESOURCE_EXHAUSTED; /* of ours, not of the provider's */
     if (state == BW_PROVIDER_CORRUPT)
         return bw_fail(err, BW_DATA_LOSS, "KEY_UNAVAILABLE", "a stored key does not fit the keyring");
     bw_vault_note_state(core, state, err);

@@ -42,12 +42,16 @@ static bool take_frames(void *context, struct bw_buf *frames)
     struct world *world = context;
     struct bw_view frame;
     size_t taken;
-    if (world->deaf)
+    if (world->deaf || frames->failed) /* as the process does: it hangs up, and is started again */
         return false;
     while (bw_vault_split(bw_buf_view(frames), &frame, &taken) == BW_VAULT_WHOLE) {
         assert_true(world->reply_count < WORLD_ROWS);
         struct world_reply *reply = &world->replies[world->reply_count++];
         bw_buf_append(&reply->frame, frame.data, frame.len);
+        if (reply->frame.failed) {
+            world->reply_count--;
+            return false;
+        }
         assert_true(bw_vault_decode_reply(bw_buf_view(&reply->frame), &reply->reply));
         if (reply->reply.type == BW_VAULT_OPENED && world->audits_at_first_part == SIZE_MAX)
             world->audits_at_first_part = world->audits;
@@ -151,7 +155,7 @@ static enum bw_code roster(void *context, const struct bw_id *tenant, const stru
     if (!bw_id_equal(tenant, &world->roster_tenant) || !bw_id_equal(record, &world->roster_id))
         return bw_fail(err, BW_NOT_FOUND, NULL, "none");
     bw_buf_append(out, world->roster.data, world->roster.len);
-    return BW_OK;
+    return out->failed ? bw_fail_memory(err) : BW_OK;
 }
 
 static enum bw_code chunks(void *context, const struct bw_id *tenant, const struct bw_id *meeting,
@@ -331,6 +335,13 @@ void world_finish(struct world *world)
     }
     bw_buf_finish(&world->roster);
     bw_buf_finish(&world->receipt);
+}
+
+bool world_try(struct world *world, const struct bw_vault_request *request)
+{
+    forget_replies(world);
+    return bw_vault_core_answer(world->core, request) && world->reply_count > 0 &&
+           world->replies[world->reply_count - 1].reply.type != BW_VAULT_ERROR;
 }
 
 const struct bw_vault_reply *world_ask(struct world *world, const struct bw_vault_request *request)

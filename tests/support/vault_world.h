@@ -55,6 +55,8 @@ void world_finish(struct world *world);
 void world_restart(struct world *world);
 /* Asks; what was answered before is gone. The last reply. */
 const struct bw_vault_reply *world_ask(struct world *world, const struct bw_vault_request *request);
+/* The same where memory may be out: whether it was answered, and well. */
+bool world_try(struct world *world, const struct bw_vault_request *request);
 /* The sealer learns today's and tomorrow's keys. */
 void world_learn_scopes(struct world *world);
 /* Seals these people into one roster record, each with a place. */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "check_alloc.h"
 #include "ledger/decision.h"
 #include "vault_world.h"
 
@@ -239,6 +240,27 @@ static void many_rows_come_in_parts_and_no_more_than_asked_for(void **state)
     world.deaf = false;
 }
 
+static bool try_open(void *context)
+{
+    const struct bw_vault_request request =
+        world_open(&world, *(enum bw_vault_what *)context, BW_VAULT_ROLE_TIER2, NULL);
+    return world_try(&world, &request);
+}
+
+static void memory_that_is_out_is_said_and_nothing_else_is_lost(void **state)
+{
+    (void)state;
+    world_learn_scopes(&world);
+    world_seal_roster(&world, users, addresses, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        world_seal_chunk(&world, i + 2, 100000);
+    enum bw_vault_what what = BW_VAULT_ROSTER;
+    assert_true(bw_fail_each_allocation(try_open, &what, true) > 0);
+    what = BW_VAULT_CHUNKS;
+    assert_true(bw_fail_each_allocation(try_open, &what, true) > 0);
+    assert_true(try_open(&what));
+}
+
 static struct bw_vault_request erasure(void)
 {
     struct bw_vault_request request = world_open(&world, BW_VAULT_ROSTER, BW_VAULT_ROLE_TENANT_ADMIN, NULL);
@@ -384,6 +406,7 @@ int main(void)
         CASE(who_may_not_ask_is_refused_and_written_down),
         CASE(a_row_in_another_place_does_not_open),
         CASE(many_rows_come_in_parts_and_no_more_than_asked_for),
+        CASE(memory_that_is_out_is_said_and_nothing_else_is_lost),
         CASE(an_erased_meeting_cannot_be_opened_and_has_a_receipt),
         CASE(another_keyring_is_misconfigured_and_opens_and_wraps_nothing),
         CASE(a_missing_keyring_is_said_and_found_when_it_comes),
