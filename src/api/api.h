@@ -10,6 +10,7 @@
 
 #include "api/caller.h"
 #include "api/desk.h"
+#include "api/opening.h"
 #include "api/quality.h"
 #include "control/owner.h"
 #include "grpc/server.h"
@@ -61,6 +62,9 @@ struct bw_api_ports {
     void (*country_of)(void *context, const char *address, char country[3]);
     /* Takes a batch of quality to the ingest; batch->done runs on this worker. NULL: quality is not kept. */
     void (*quality)(void *context, struct bw_api_quality *batch);
+    /* Asks the vault; opening->row and ->done run on this worker, `done` maybe at once. NULL: metadata is not
+     * kept. */
+    void (*open)(void *context, struct bw_api_opening *opening);
 };
 
 struct bw_api_config {

@@ -24,9 +24,40 @@ enum bw_desk_kind {
     BW_DESK_POLICY_GET,     /* revision 0: the one in force */
     BW_DESK_POLICIES_LIST,
     BW_DESK_CREDENTIAL_ISSUE,
-    BW_DESK_RELAY_ENROLL,  /* done only after the fleet view has it */
-    BW_DESK_RELAY_STATE,   /* cordon, uncordon, drain, remove; likewise */
-    BW_DESK_DECISION_FIND, /* by reference */
+    BW_DESK_RELAY_ENROLL,   /* done only after the fleet view has it */
+    BW_DESK_RELAY_STATE,    /* cordon, uncordon, drain, remove; likewise */
+    BW_DESK_DECISION_FIND,  /* by reference */
+    BW_DESK_DECISIONS_WALK, /* of one meeting, in order */
+    BW_DESK_MEETINGS_SEARCH,
+};
+
+enum { BW_DESK_RELAYS_MAX = 64 };
+
+/* A meeting and what is kept of its quality in clear. */
+struct bw_desk_meeting {
+    struct bw_id id;
+    uint64_t created_ms;
+    /* Of its newest decision. */
+    enum bw_decision_kind last_kind;
+    struct bw_view last_record;
+    uint32_t policy_revision;
+    uint32_t joined; /* admissions, connectors too */
+    uint32_t relays[BW_DESK_RELAYS_MAX];
+    size_t relay_count;
+    /* windows 0: nothing is kept, and the rest is 0. */
+    uint32_t windows, poor_minutes;
+    uint8_t worst_class, reason;
+    uint64_t quality_from_ms, quality_to_ms;
+};
+
+/* What a search wants, beside the range. All 0: everything. */
+struct bw_desk_filter {
+    uint8_t at_least;       /* enum bw_quality_class: green, amber, red; grey is everything */
+    uint8_t reason;         /* enum bw_quality_metric */
+    uint32_t poor_minutes;  /* at least */
+    const uint32_t *relays; /* any of these; count 0 and by_relay: none fits */
+    size_t relay_count;
+    bool by_relay;
 };
 
 struct bw_desk_tenant {
@@ -113,6 +144,21 @@ struct bw_desk_order {
             struct bw_view record; /* result: the stored bytes of the decision */
             uint32_t policy_revision;
         } decision_find;
+        struct {
+            struct bw_id meeting;
+            /* For each decision, in the order of seq, on the desk's thread; false ends the walk. Anything but
+             * BW_OK in order->error afterwards is the order's outcome. */
+            bool (*each)(struct bw_desk_order *order, const struct bw_id *tenant, struct bw_view record);
+        } decisions_walk;
+        struct {
+            struct bw_id tenant;
+            uint64_t since_ms, until_ms; /* created in; unix */
+            struct bw_id below;          /* ids below this one; zero: from the newest */
+            struct bw_desk_filter filter;
+            uint32_t limit;
+            struct bw_desk_meeting *results; /* newest first */
+            size_t count;
+        } meetings_search;
     };
 
     struct bw_error error; /* BW_OK: done */

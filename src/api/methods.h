@@ -43,7 +43,7 @@
     X(PolicyService, ExplainPlacement, NONE, BW_API_ADMIN | BW_API_APP, FIELD, NO, NO,                       \
       bw_api_explain_placement)                                                                              \
     X(PolicyService, GetFleetFacts, NONE, BW_API_ADMIN, FIELD, NO, NO, bw_api_get_fleet_facts)               \
-    X(PolicyService, GetRefusal, NONE, BW_API_ADMIN, FIELD, NO, NO, bw_api_get_refusal)                      \
+    X(PolicyService, GetRefusal, NONE, BW_API_SUPPORT, FIELD, NO, NO, bw_api_get_refusal)                    \
     X(RelayService, Session, BOTH, BW_CALLER_RELAY, NO, NO, NO, NULL)                                        \
     X(RelayService, ReportQuality, CLIENT, BW_CALLER_RELAY, NO, NO, NO, bw_api_report_quality)               \
     X(FleetService, EnrollRelay, NONE, BW_API_OPER, NO, YES, YES, bw_api_enroll_relay)                       \
@@ -59,11 +59,11 @@
     X(TenantService, IssueAppCredential, NONE, BW_API_OPER | BW_API_ADMIN, LIST, YES, YES,                   \
       bw_api_issue_app_credential)                                                                           \
     X(TenantService, SetRoles, NONE, BW_API_OPER | BW_API_ADMIN, FIELD, YES, YES, bw_api_later)              \
-    X(SupportService, SearchMeetings, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_later)                    \
-    X(SupportService, GetMeetingTimeline, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_later)                \
-    X(SupportService, GetStreamSeries, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_later)                   \
+    X(SupportService, SearchMeetings, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_search_meetings)          \
+    X(SupportService, GetMeetingTimeline, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_get_timeline)         \
+    X(SupportService, GetStreamSeries, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_get_stream_series)       \
     X(SupportService, GetIncidents, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_later)                      \
-    X(SupportService, GetQualityStats, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_later)                   \
+    X(SupportService, GetQualityStats, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_get_quality_stats)       \
     X(SupportService, CompareQuality, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_later)                    \
     X(SupportService, ExportTicket, SERVER, BW_API_SUPPORT, FIELD, NO, YES, bw_api_later)                    \
     X(SupportService, RequestGrant, NONE, BW_API_SUPPORT, FIELD, YES, YES, bw_api_later)                     \

@@ -227,6 +227,8 @@ static enum bw_code create_parts(struct life *life, struct bw_error *err)
         return bw_fail_memory(err);
     enum bw_code code = bw_desk_start(config->conninfo, "bw-desk", &daemon->desk, err);
     if (code == BW_OK)
+        code = bw_desk_start(config->conninfo, "bw-support", &daemon->support_desk, err);
+    if (code == BW_OK)
         code = bw_desk_start(config->conninfo, "bw-lease", &daemon->lease_desk, err);
     if (code == BW_OK)
         code = create_vault(daemon, err);
@@ -384,8 +386,9 @@ static void stop(struct life *life, bool orderly)
     bw_ingest_stop(daemon->ingest);
     bw_hub_stop(daemon->hub);
     bw_desk_stop(daemon->desk);
+    bw_desk_stop(daemon->support_desk);
     bw_desk_stop(daemon->lease_desk);
-    daemon->desk = daemon->lease_desk = NULL;
+    daemon->desk = daemon->support_desk = daemon->lease_desk = NULL;
     bw_vault_keeper_stop(daemon->vault);
     bw_signer_child_destroy(life->signer_child);
     end_workers(daemon);

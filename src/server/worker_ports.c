@@ -222,5 +222,6 @@ struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker)
         .callers = callers,
         .country_of = country_of,
         .quality = quality,
+        .open = bw_worker_open,
     };
 }

@@ -34,7 +34,7 @@ void bw_store_db_close(struct bw_store_db *db);
 BW_MUST_USE enum bw_code bw_store_db_ping(struct bw_store_db *db, struct bw_error *err);
 
 /* The version that this build works with: the number of the last file in schema/. */
-enum { BW_STORE_SCHEMA_VERSION = 8 };
+enum { BW_STORE_SCHEMA_VERSION = 9 };
 
 /* FAILED_PRECONDITION with reason SCHEMA_OLD (says: run `bailiwickd migrate`) or SCHEMA_NEW (a newer
  * bailiwickd has migrated it: run that one). */

@@ -1,5 +1,7 @@
 #include "rig.h"
 
+#include "rig_sealed.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +23,8 @@ static const char *const ids[RIG_ROLES] = {
     [RIG_ADMIN] = "spiffe://eu.example/admin/anna",
     [RIG_OPERATOR] = "spiffe://eu.example/operator/ops",
     [RIG_RELAY] = "spiffe://eu.example/relay/par1",
+    [RIG_TIER1] = "spiffe://eu.example/support/tom",
+    [RIG_TIER2] = "spiffe://eu.example/support/tina",
     [RIG_NOBODY] = NULL,
 };
 
@@ -276,6 +280,12 @@ static void do_order(struct rig *rig, struct bw_desk_order *order)
     case BW_DESK_DECISION_FIND:
         decision_find(rig, order);
         break;
+    case BW_DESK_DECISIONS_WALK:
+        rig_decisions_walk(rig, order);
+        break;
+    case BW_DESK_MEETINGS_SEARCH:
+        rig_meetings_search(rig, order);
+        break;
     }
 }
 
@@ -305,7 +315,8 @@ static void serve(struct rig *rig, enum rig_role role)
                   .certify = certify,
                   .callers = callers,
                   .country_of = country_of,
-                  .quality = quality},
+                  .quality = quality,
+                  .open = rig_open},
         .owner = rig->world.owner,
         .cell = "eu",
         .trust_domain = "eu.example",
@@ -345,6 +356,8 @@ void rig_init(struct rig *rig)
         {ids[RIG_APP], BW_CALLER_APP, (struct bw_id[]){tenant, {{3}}}, 2},
         {ids[RIG_ADMIN], BW_CALLER_TENANT_ADMIN, &tenant, 1},
         {ids[RIG_OPERATOR], BW_CALLER_OPERATOR, NULL, 0},
+        {ids[RIG_TIER1], BW_CALLER_SUPPORT_TIER1, &tenant, 1},
+        {ids[RIG_TIER2], BW_CALLER_SUPPORT_TIER2, &tenant, 1},
         {"spiffe://eu.example/app/rival", BW_CALLER_APP, &guest, 1},
     };
     static const struct bw_known_tenant tenants[] = {

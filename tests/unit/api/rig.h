@@ -10,7 +10,7 @@
 #include "headless.h"
 #include "wire/wire.h"
 
-enum rig_role { RIG_APP, RIG_ADMIN, RIG_OPERATOR, RIG_RELAY, RIG_NOBODY, RIG_ROLES };
+enum rig_role { RIG_APP, RIG_ADMIN, RIG_OPERATOR, RIG_RELAY, RIG_TIER1, RIG_TIER2, RIG_NOBODY, RIG_ROLES };
 
 struct rig_policy {
     uint32_t revision;
@@ -50,6 +50,26 @@ struct rig {
     struct bw_id window_tenant;
     unsigned batches;
     bool overloaded;
+
+    /* The vault, and what is kept of meetings' quality. */
+    struct rig_sealed {
+        struct {
+            uint32_t slot;
+            const char *user, *prefix, *version;
+        } people[32];
+        struct {
+            uint32_t slot;
+            struct bw_id stream;
+            struct bw_view plain; /* in the rig's arena */
+        } chunks[64];
+        struct bw_view hours[8]; /* likewise */
+        size_t person_count, chunk_count, hour_count;
+        struct bw_desk_meeting quality[8]; /* id and what is known of the quality */
+        size_t quality_count;
+        struct bw_error error[4]; /* by enum bw_opening_what: what it answers instead */
+        struct bw_api_opening asked[16];
+        size_t asked_count;
+    } sealed;
 
     /* The last call. */
     enum bw_code code;

@@ -148,6 +148,8 @@ static uint32_t promised(const struct bw_api_method *row)
     const char *service = row->service, *name = row->name;
     if (strcmp(service, "MeetingService") == 0)
         return BW_CALLER_APP;
+    if (strcmp(name, "GetRefusal") == 0)
+        return BW_CALLER_SUPPORT_TIER1 | BW_CALLER_SUPPORT_TIER2 | BW_CALLER_TENANT_ADMIN;
     if (strcmp(service, "PolicyService") == 0)
         return strcmp(name, "ExplainPlacement") == 0 ? BW_CALLER_APP | BW_CALLER_TENANT_ADMIN
                                                      : BW_CALLER_TENANT_ADMIN;

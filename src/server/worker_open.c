@@ -1,0 +1,123 @@
+/* The port `open`: an opening of the services becomes a question to the vault, and its rows come back. */
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "server/vault_keeper.h"
+#include "server/worker_state.h"
+#include "vault/roster.h"
+
+_Static_assert((int)BW_OPENING_ROSTER == (int)BW_VAULT_ROSTER &&
+                   (int)BW_OPENING_CHUNKS == (int)BW_VAULT_CHUNKS &&
+                   (int)BW_OPENING_SKETCHES == (int)BW_VAULT_SKETCHES &&
+                   (int)BW_OPENING_TIER1 == (int)BW_VAULT_ROLE_TIER1 &&
+                   (int)BW_OPENING_TIER2 == (int)BW_VAULT_ROLE_TIER2 &&
+                   (int)BW_OPENING_TENANT_ADMIN == (int)BW_VAULT_ROLE_TENANT_ADMIN,
+               "numbers of the vault's protocol");
+
+struct opening_trip {
+    struct bw_vault_call call; /* first */
+    struct bw_api_opening *opening;
+};
+
+/* A masked address is a network: /24, or /48. */
+static void prefix_text(struct bw_view address, char *text, size_t size)
+{
+    char words[INET6_ADDRSTRLEN];
+    text[0] = '\0';
+    bool four = address.len == 4;
+    if ((four || address.len == 16) &&
+        inet_ntop(four ? AF_INET : AF_INET6, address.data, words, sizeof words) != NULL)
+        snprintf(text, size, "%s/%d", words, four ? 24 : 48);
+}
+
+static enum bw_code give_row(struct bw_api_opening *opening, const struct bw_vault_row *row,
+                             struct bw_error *err)
+{
+    struct bw_opened opened = {.slot = row->slot,
+                               .stream = row->stream,
+                               .seq = row->seq,
+                               .from_ms = row->from_ms,
+                               .to_ms = row->to_ms,
+                               .payload = row->payload};
+    struct bw_opened_person person;
+    if (opening->what == BW_OPENING_ROSTER) {
+        struct bw_roster_entry entry;
+        enum bw_code code = bw_roster_entry_decode(row->payload, &entry, err);
+        if (code != BW_OK)
+            return code;
+        person = (struct bw_opened_person){.user = entry.user, .client_version = entry.client_version};
+        /* Whole addresses never leave the vault: nobody is asked for more than a network. */
+        if (row->masked & UINT32_C(1) << BW_ROSTER_TAG_ADDRESS)
+            prefix_text(entry.address, person.address_prefix, sizeof person.address_prefix);
+        opened.person = &person;
+        opened.payload = (struct bw_view){NULL, 0};
+    }
+    return opening->row(opening, &opened);
+}
+
+static void replied(struct bw_vault_call *call, enum bw_code code, const struct bw_vault_reply *reply,
+                    const struct bw_error *err, bool last)
+{
+    struct opening_trip *trip = (struct opening_trip *)call;
+    struct bw_api_opening *opening = trip->opening;
+    struct bw_error *error = &opening->error;
+    if (code != BW_OK) {
+        *error = *err;
+    } else if (reply->type != BW_VAULT_OPENED) {
+        (void)bw_fail(error, BW_INTERNAL, NULL, "the vault gave an answer to another question");
+    } else {
+        struct bw_reader rows = bw_vault_rows(reply);
+        struct bw_vault_row row;
+        enum bw_code given = error->code; /* an earlier part may have failed */
+        while (given == BW_OK && bw_vault_next_row(&rows, &row))
+            given = give_row(opening, &row, error);
+        opening->cut = reply->last && reply->cut;
+    }
+    if (!last)
+        return;
+    bw_free(trip);
+    opening->done(opening);
+}
+
+void bw_worker_open(void *context, struct bw_api_opening *opening)
+{
+    struct bw_worker *worker = context;
+    opening->error.code = BW_OK;
+    opening->cut = false;
+    if (worker->daemon->vault == NULL) {
+        (void)bw_fail(
+            &opening->error, BW_FAILED_PRECONDITION, "KEY_UNAVAILABLE",
+            "this cell keeps no metadata (NOT_KEPT): nobody's quality or name is stored; an operator "
+            "can change that with `vault:` in the configuration");
+        opening->done(opening);
+        return;
+    }
+    struct opening_trip *trip = bw_calloc(1, sizeof *trip);
+    if (trip == NULL) {
+        (void)bw_fail_memory(&opening->error);
+        opening->done(opening);
+        return;
+    }
+    trip->opening = opening;
+    trip->call.back = worker->mailbox;
+    trip->call.replied = replied;
+    const struct bw_vault_request request = {
+        .type = BW_VAULT_OPEN,
+        .caller = {.actor = bw_view_str(opening->actor),
+                   .method = bw_view_str(opening->method),
+                   .user = bw_view_str(opening->own_user != NULL ? opening->own_user : ""),
+                   .request = opening->request,
+                   .role = (uint8_t)opening->role},
+        .tenant = opening->tenant,
+        .meeting = opening->meeting,
+        .what = (uint8_t)opening->what,
+        .slot = opening->slot_from,
+        .slot_to = opening->slot_to,
+        .from_ms = opening->from_ms,
+        .to_ms = opening->to_ms,
+        .max_rows = opening->max_rows,
+    };
+    bw_vault_encode_request(&request, &trip->call.request);
+    bw_vault_client_ask(bw_vault_keeper_client(worker->daemon->vault), &trip->call);
+}
