@@ -1,6 +1,7 @@
 /* A session's snapshot: everything its relay should hold, of one moment. What the stream takes at once is
  * sent from the feed itself; when it takes no more, the rest is copied as it is at that moment and follows as
  * the stream drains. Nothing else of the feed is sent until the end. */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -63,12 +64,19 @@ void session_snapshot_drop(struct bw_session *s)
     s->snapshot = (struct session_snapshot){.running = false};
 }
 
+/* Bodies are structs (fleet/resource.h): each begins where one may. */
+static size_t room_of(const struct bw_feed_entry *e)
+{
+    const size_t align = _Alignof(max_align_t);
+    return (e->body_len + align - 1) / align * align;
+}
+
 static bool freeze(struct bw_session *s, struct walk walk)
 {
     size_t count = 0, bytes = 0;
     struct walk ahead = walk;
     for (const struct bw_feed_entry *e; (e = walk_on(&ahead)) != NULL; count++)
-        bytes += e->body_len;
+        bytes += room_of(e);
     struct session_snapshot *snapshot = &s->snapshot;
     snapshot->rest = bw_malloc((count + 1) * sizeof *snapshot->rest);
     snapshot->bodies = bw_malloc(bytes + 1);
@@ -76,7 +84,7 @@ static bool freeze(struct bw_session *s, struct walk walk)
     if (snapshot->rest == NULL || snapshot->bodies == NULL)
         return false;
     uint8_t *at = snapshot->bodies;
-    for (const struct bw_feed_entry *e; (e = walk_on(&walk)) != NULL; at += e->body_len) {
+    for (const struct bw_feed_entry *e; (e = walk_on(&walk)) != NULL; at += room_of(e)) {
         struct bw_upsert *kept = &snapshot->rest[snapshot->rest_count++];
         *kept = bw_feed_entry_upsert(e);
         memcpy(at, e->body, e->body_len);

@@ -313,6 +313,7 @@ void bw_hub_stream_news(struct bw_mail *mail)
         bw_wipe(news->bytes.data, news->bytes.cap);
     bw_buf_finish(&news->bytes);
     bw_free(news);
+    hub->ports.let_go(hub->ports.context, stream);
 }
 
 /* What the relay should know of its own state as soon as it is there. */

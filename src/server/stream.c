@@ -32,6 +32,7 @@ static bool tell_hub(struct bw_stream *stream, enum bw_stream_news_kind kind, st
         bw_free(news);
         return false;
     }
+    atomic_fetch_add(&stream->holders, 1); /* either side may let go before it is read */
     bw_mailbox_post(stream->hub_mailbox, &news->mail);
     return true;
 }

@@ -32,7 +32,8 @@ void bw_stream_finish(struct bw_stream *stream, const struct bw_error *why);
 /* Either thread, once each. */
 void bw_stream_let_go(struct bw_stream *stream);
 
-/* What the worker tells the hub; delivered on the hub's thread, which frees it. */
+/* What the worker tells the hub; holds the stream. Delivered on the hub's thread, which frees it and lets the
+ * stream go. */
 enum bw_stream_news_kind { BW_STREAM_OPENED, BW_STREAM_MESSAGE, BW_STREAM_CLOSED, BW_STREAM_WRITABLE };
 struct bw_stream_news {
     struct bw_mail mail;

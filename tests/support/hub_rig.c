@@ -355,6 +355,7 @@ static void tell_hub(struct bw_stream *stream, enum bw_stream_news_kind kind, st
     news->kind = kind;
     news->stream = stream;
     bw_buf_append(&news->bytes, bytes.data, bytes.len);
+    atomic_fetch_add(&stream->holders, 1);
     bw_mailbox_post(stream->hub_mailbox, &news->mail);
 }
 
