@@ -121,7 +121,7 @@ static uint32_t connector_door(const struct bw_place_request *request, enum bw_c
 }
 
 uint32_t bw_place_door(const struct bw_place_request *request, const struct bw_participant *participant,
-                        struct bw_clause *clause)
+                       struct bw_clause *clause)
 {
     uint32_t reasons = 0;
     struct bw_clause found = {.level = BW_LEVEL_PLATFORM};

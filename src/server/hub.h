@@ -50,8 +50,9 @@ struct bw_hub_change {
 void bw_hub_group(struct bw_hub *hub, uint64_t group, const struct bw_hub_change *changes, size_t count);
 /* A relay's escrow runs low. */
 void bw_hub_escrow_low(struct bw_hub *hub, uint32_t relay);
-/* The relay is about to have this capacity: unspent slots above it go back to the database as far as there are any,
- * and no more are asked for in the next seconds. Then `then` is posted to `back`. `name` stays valid until then. */
+/* The relay is about to have this capacity: unspent slots above it go back to the database as far as there
+ * are any, and no more are asked for in the next seconds. Then `then` is posted to `back`. `name` stays valid
+ * until then. */
 void bw_hub_shrink_relay(struct bw_hub *hub, const char *name, uint32_t capacity, struct bw_mailbox *back,
                          struct bw_mail *then);
 /* Enrolment or a relay's state changed in the database: read it again, then publish. `then` (may be NULL) is

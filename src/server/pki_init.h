@@ -24,8 +24,8 @@ struct bw_pki_init {
 };
 
 /* Makes ca.crt, ca.key, signer.key, signer.pub, vault.key, vault.pub, vault.keyring, server.key, server.crt,
- * operator.key, operator.crt and bailiwickd.yaml; private keys with mode 0600, all on disk when it returns. Appends to *report a line per
- * file, "made" or "kept"; also after a failure, for what was done until then.
+ * operator.key, operator.crt and bailiwickd.yaml; private keys with mode 0600, all on disk when it returns.
+ * Appends to *report a line per file, "made" or "kept"; also after a failure, for what was done until then.
  * INVALID_ARGUMENT, FAILED_PRECONDITION, PERMISSION_DENIED, NOT_FOUND, INTERNAL, RESOURCE_EXHAUSTED. */
 BW_MUST_USE enum bw_code bw_pki_init(const struct bw_pki_init *init, struct bw_buf *report,
                                      struct bw_error *err);

@@ -14,7 +14,8 @@
  *
  * A struct filled from a table starts with `struct bw_pos at`: the place of its key (of the map itself in a
  * list); line 0 means the map is absent. So has every value: at.line 0 is absent (a fallback fills the value
- * and leaves at.line 0, also inside a map that is absent as a whole). Structs are zeroed before decoding. Threads: tables are immutable; decoding is pure.
+ * and leaves at.line 0, also inside a map that is absent as a whole). Structs are zeroed before decoding.
+ * Threads: tables are immutable; decoding is pure.
  */
 #ifndef BW_YAML_FIELD_H
 #define BW_YAML_FIELD_H
