@@ -47,7 +47,7 @@ def in_memory(pid, needles):
         for line in maps:
             place, rights, *_, = line.split()
             start, end = (int(part, 16) for part in place.split("-"))
-            if not rights.startswith("rw"):
+            if not rights.startswith("rw") or end - start > 1 << 30:  # the shadow of a sanitizer is larger
                 continue
             try:
                 memory.seek(start)
