@@ -410,8 +410,10 @@ static enum bw_code publish_policy(struct trip *trip, struct bw_store_db *db, st
         return code;
     code = give_to_workers(trip->daemon, set, err);
     bw_policy_set_release(set);
-    bw_log(BW_LOG_INFO, "policy_published", "tenant=%s revision=%u group=%lu",
-           order->policy_publish.tenant_name, published.revision, (unsigned long)published.group);
+    char request[BW_ID_TEXT_SIZE];
+    bw_id_format(&order->request, request);
+    bw_log(BW_LOG_INFO, "policy_published", "tenant=%s revision=%u group=%lu request=%s",
+           order->policy_publish.tenant_name, published.revision, (unsigned long)published.group, request);
     return code;
 }
 
