@@ -525,6 +525,14 @@ static void tenants_are_made_and_listed_by_operators(void **state)
     got = CALL(RIG_ADMIN, TenantService, GetTenant, get_tenant, &get);
     must(got);
     assert_string_equal(got->bindings[0]->subject, "spiffe://eu.example/app/portal");
+    get.page_size = 2;
+    get.page_token = got->next_page_token;
+    got = CALL(RIG_ADMIN, TenantService, GetTenant, get_tenant, &get);
+    must(got);
+    assert_int_equal(got->n_bindings, 2);
+    assert_string_equal(got->bindings[0]->subject, "spiffe://eu.example/support/tina");
+    assert_string_equal(got->bindings[1]->subject, "spiffe://eu.example/support/tom");
+    assert_int_equal(got->bindings[1]->roles[0], BAILIWICK__V1__ROLE__ROLE_SUPPORT_TIER1);
     assert_string_equal(got->next_page_token, "");
     get.name = "acme";
     get.page_token = "";
