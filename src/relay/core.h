@@ -32,7 +32,8 @@ enum {
 /* The two times of one moment. */
 struct bw_relay_now {
     uint64_t mono_us;
-    uint64_t wall_ms; /* unix; only for the validity of grants */
+    uint64_t wall_ms;   /* unix; only for the validity of grants */
+    uint64_t waited_us; /* since the datagram at hand arrived, which is what is measured */
 };
 
 /* Every reason for which a datagram goes no further. X(NAME, lower-case name for people and metrics) */

@@ -137,8 +137,8 @@ static void data(struct bw_relay_core *core, const struct bw_address *from, stru
         drop_from(core, channel, BW_DROP_STALE);
         return;
     }
-    bw_measure_packet(&channel->measure, datagram->sequence, datagram->timestamp_us, (uint32_t)now.mono_us,
-                      (uint32_t)datagram->payload.len);
+    bw_measure_packet(&channel->measure, datagram->sequence, datagram->timestamp_us,
+                      (uint32_t)(now.mono_us - now.waited_us), (uint32_t)datagram->payload.len);
     if (!within_rate(core, channel, bytes.len, now)) {
         drop_from(core, channel, BW_DROP_RATE_LIMITED);
         return;
@@ -252,8 +252,8 @@ static void from_peer(struct bw_relay_core *core, struct bw_view bytes, const st
     bw_replay_mark(&sender->replay, datagram->sequence);
     if (sender->measure.started && datagram->sequence >> 32 != sender->measure.highest >> 32)
         bw_measure_restart(&sender->measure); /* admitted anew: a new run, and the gap is no loss */
-    bw_measure_packet(&sender->measure, datagram->sequence, datagram->timestamp_us, (uint32_t)now.mono_us,
-                      (uint32_t)datagram->payload.len);
+    bw_measure_packet(&sender->measure, datagram->sequence, datagram->timestamp_us,
+                      (uint32_t)(now.mono_us - now.waited_us), (uint32_t)datagram->payload.len);
     core->counters.received++;
     core->counters.received_bytes += datagram->payload.len;
     to_members(core, link->meeting, NULL, datagram);

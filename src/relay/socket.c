@@ -3,18 +3,24 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <uv.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "runtime/clock.h"
 
 enum {
-    BATCH = 64,             /* datagrams a system call */
-    ROUNDS = 8,             /* batches a turn of the loop, so that timers and the session get their turn */
-    BUFFER_BYTES = 4 << 20, /* of the kernel, each way: bursts of a fan-out */
+    BATCH = 64,               /* datagrams a system call */
+    ROUNDS = 8,               /* batches a turn of the loop, so that timers and the session get their turn */
+    BUFFER_BYTES = 4 << 20,   /* of the kernel, each way: bursts of a fan-out */
+    WAITED_MOST_US = 1000000, /* longer is a wall clock that was set */
 };
+
+/* Of one time stamp of the kernel. */
+#define STAMP_BYTES CMSG_SPACE(sizeof(struct timespec))
 
 struct bw_socket {
     int fd, family;
@@ -24,6 +30,7 @@ struct bw_socket {
     struct mmsghdr in[BATCH], out[BW_OUTBOX_SIZE];
     struct iovec in_parts[BATCH], out_parts[BW_OUTBOX_SIZE][2];
     struct sockaddr_storage from[BATCH], to[BW_OUTBOX_SIZE];
+    _Alignas(struct cmsghdr) uint8_t stamps[BATCH][STAMP_BYTES];
     uint8_t bytes[BATCH][BW_DATAGRAM_MAX + 1]; /* one more: longer ones are seen to be too long */
 };
 
@@ -63,6 +70,28 @@ static void flush(void *context, struct bw_outbox *outbox)
         s->handlers.send_failed(s->handlers.context, failed);
 }
 
+static uint64_t wall_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* The kernel's stamp is of the wall clock: what counts is how long ago that was. */
+static uint64_t arrival_us(struct msghdr *message, uint64_t wall_now_us, uint64_t mono_now_us)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+        struct timespec at;
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+            continue;
+        memcpy(&at, CMSG_DATA(c), sizeof at);
+        uint64_t at_us = (uint64_t)at.tv_sec * 1000000 + (uint64_t)at.tv_nsec / 1000;
+        if (at_us <= wall_now_us && wall_now_us - at_us <= WAITED_MOST_US)
+            return mono_now_us - (wall_now_us - at_us);
+    }
+    return mono_now_us;
+}
+
 static bool receive_batch(struct bw_socket *s)
 {
     for (size_t i = 0; i < BATCH; i++) {
@@ -70,14 +99,18 @@ static bool receive_batch(struct bw_socket *s)
         s->in[i].msg_hdr = (struct msghdr){.msg_name = &s->from[i],
                                            .msg_namelen = sizeof s->from[i],
                                            .msg_iov = &s->in_parts[i],
-                                           .msg_iovlen = 1};
+                                           .msg_iovlen = 1,
+                                           .msg_control = s->stamps[i],
+                                           .msg_controllen = sizeof s->stamps[i]};
     }
     int n = recvmmsg(s->fd, s->in, BATCH, MSG_DONTWAIT, NULL);
+    uint64_t wall_now_us = wall_us(), mono_now_us = bw_clock_mono_ns() / 1000;
     for (int i = 0; i < n; i++) {
         struct bw_address from;
         if (!bw_address_from_sockaddr(&s->from[i], &from))
             continue;
-        s->handlers.received(s->handlers.context, &from, bw_view_of(s->bytes[i], s->in[i].msg_len));
+        s->handlers.received(s->handlers.context, &from, bw_view_of(s->bytes[i], s->in[i].msg_len),
+                             arrival_us(&s->in[i].msg_hdr, wall_now_us, mono_now_us));
     }
     /* Copies refer to the bytes of this batch. */
     bw_outbox_flush(s->outbox);
@@ -100,7 +133,7 @@ static int bound_socket(const struct bw_address *listen, struct bw_error *err)
     struct sockaddr_storage sa;
     socklen_t len = bw_address_to_sockaddr(listen, family, &sa);
     char text[BW_ADDRESS_TEXT];
-    int bytes = BUFFER_BYTES, off = 0;
+    int bytes = BUFFER_BYTES, off = 0, on = 1;
     bw_address_format(listen, text);
     int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -112,6 +145,7 @@ static int bound_socket(const struct bw_address *listen, struct bw_error *err)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes,
                      sizeof bytes); /* as much as the system lets us have */
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     if (bind(fd, (const struct sockaddr *)&sa, len) != 0) {
         (void)bw_fail(err, BW_UNAVAILABLE, NULL, "cannot listen on UDP %s: %s", text, strerror(errno));
         close(fd);

@@ -14,8 +14,9 @@ struct bw_socket;
 
 struct bw_socket_handlers {
     void *context;
-    /* One datagram; `bytes` are valid until the outbox has been flushed, which happens right after. */
-    void (*received)(void *context, const struct bw_address *from, struct bw_view bytes);
+    /* One datagram, and when the kernel had it (monotonic; a batch may wait for the ones before it). `bytes`
+     * are valid until the outbox has been flushed, which happens right after. */
+    void (*received)(void *context, const struct bw_address *from, struct bw_view bytes, uint64_t arrived_us);
     /* A batch has been received. May be NULL. */
     void (*batch_ended)(void *context);
     /* So many datagrams could not be sent. */

@@ -29,10 +29,11 @@ void worker_flush(struct bw_relay_worker *worker)
 
 /* ---- datagrams ---- */
 
-static void received(void *context, const struct bw_address *from, struct bw_view bytes)
+static void received(void *context, const struct bw_address *from, struct bw_view bytes, uint64_t arrived_us)
 {
     struct bw_relay_worker *worker = context;
     struct bw_relay_now now = worker_now();
+    now.waited_us = now.mono_us > arrived_us ? now.mono_us - arrived_us : 0;
     bool probe = bytes.len == BW_DATAGRAM_HEADER && bytes.data[0] == BW_DATAGRAM_VERSION &&
                  (bytes.data[1] == BW_DATAGRAM_PROBE || bytes.data[1] == BW_DATAGRAM_PROBE_REPLY);
     for (size_t i = 0; probe && i < worker->cell_count; i++) {

@@ -141,6 +141,26 @@ static void what_was_measured_last_is_told_when_a_path_ends(void **state)
     assert_int_equal(w->relays[0].measured_interval.packets_received, 7);
 }
 
+static void waiting_at_the_relay_is_no_jitter(void **state)
+{
+    struct world *w = *state;
+    world_join(w, 0, 0, 1, 1);
+    for (unsigned i = 0; i < 20; i++) {
+        /* Each second datagram lies 30 ms before the relay comes to it. */
+        uint64_t waited_us = i % 2 * 30000;
+        world_say(w, 0, "0123456789");
+        w->now.mono_us += waited_us;
+        w->now.waited_us = waited_us;
+        world_run(w);
+        w->now.mono_us -= waited_us;
+        w->now.waited_us = 0;
+        world_wait(w, 50);
+    }
+    struct found found = path_of(w, 0, 1, 0);
+    assert_int_equal(found.interval.packets_received, 20);
+    assert_int_equal(found.interval.jitter_us, 0);
+}
+
 static void round_trips_are_those_of_the_participants_pings(void **state)
 {
     struct world *w = *state;
@@ -158,6 +178,7 @@ int main(void)
         TEST(a_path_through_a_peer_is_measured_where_it_ends),
         TEST(who_joins_again_has_lost_nothing_in_between),
         TEST(what_was_measured_last_is_told_when_a_path_ends),
+        TEST(waiting_at_the_relay_is_no_jitter),
         TEST(round_trips_are_those_of_the_participants_pings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
