@@ -74,16 +74,38 @@ static bool lift(const int *fds, size_t count, int *lifted)
     return true;
 }
 
+/* Our environment, and that every symbol is bound when the child starts: binding at the first call saves the
+ * registers on the stack, and with them parts of the keys that a child is there to keep. */
+static char **environment(void)
+{
+    static char bind_now[] = "LD_BIND_NOW=1";
+    size_t count = 0;
+    while (environ[count] != NULL)
+        count++;
+    char **all = bw_calloc(count + 2, sizeof *all);
+    if (all == NULL)
+        return NULL;
+    memcpy(all, environ, count * sizeof *all);
+    all[count] = bind_now;
+    return all;
+}
+
 static int spawn(const struct bw_child_config *config, const int *lifted, pid_t *pid)
 {
+    char **env = environment();
+    if (env == NULL)
+        return ENOMEM;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     int rc = posix_spawn_file_actions_init(&actions);
-    if (rc != 0)
+    if (rc != 0) {
+        bw_free(env);
         return rc;
+    }
     rc = posix_spawnattr_init(&attributes);
     if (rc != 0) {
         posix_spawn_file_actions_destroy(&actions);
+        bw_free(env);
         return rc;
     }
     sigset_t none, all;
@@ -104,10 +126,11 @@ static int spawn(const struct bw_child_config *config, const int *lifted, pid_t 
             const char *const *given;
             char *const *wanted;
         } argv = {.given = config->argv};
-        rc = posix_spawn(pid, program, &actions, &attributes, argv.wanted, environ);
+        rc = posix_spawn(pid, program, &actions, &attributes, argv.wanted, env);
     }
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
+    bw_free(env);
     return rc;
 }
 

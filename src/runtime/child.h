@@ -1,7 +1,7 @@
 /* A child process: this same program (/proc/self/exe) started again by posix_spawn, which, unlike fork, is
  * safe in a process with threads. The child gets the descriptors it is given, from number 3 on, stdin from
- * /dev/null, stdout and stderr as they are, default signal dispositions, and nothing else. Restarting a dead
- * child, with backoff, is the caller's business. Threads: the loop's. */
+ * /dev/null, stdout and stderr as they are, default signal dispositions, our environment with LD_BIND_NOW,
+ * and nothing else. Restarting a dead child, with backoff, is the caller's business. Threads: the loop's. */
 #ifndef BW_RUNTIME_CHILD_H
 #define BW_RUNTIME_CHILD_H
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -14,6 +13,7 @@
 
 #include "base/secret.h"
 #include "crypto/pem.h"
+#include "crypto/secure.h"
 #include "runtime/child.h"
 #include "runtime/clock.h"
 #include "runtime/file.h"
@@ -44,12 +44,13 @@ struct vault {
 };
 
 /* Before any key is read: nobody may attach to this process, and nothing of it reaches a core file. */
-static bool harden(void)
+static bool harden(bool *locked)
 {
+    struct bw_error err;
     const struct rlimit no_core = {0, 0}, files = {DESCRIPTORS, DESCRIPTORS};
     return prctl(PR_SET_DUMPABLE, 0) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            setrlimit(RLIMIT_CORE, &no_core) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0 &&
-           CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, 32) >= 1;
+           bw_secure_start(SECURE_HEAP_BYTES, locked, &err) == BW_OK;
 }
 
 static uint64_t wall_ms(void *context)
@@ -194,6 +195,7 @@ int bw_vault_main(const struct bw_daemon_config *config)
     struct vault vault = {.db = {.conninfo = config->vault_conninfo}, .config = config};
     struct stat info;
     struct bw_error err;
+    bool locked = false;
     if (config->vault_conninfo == NULL || fstat(BW_CHILD_FIRST_FD, &info) != 0 || !S_ISSOCK(info.st_mode) ||
         fcntl(BW_CHILD_FIRST_FD, F_SETFL, O_NONBLOCK) != 0) {
         bw_log(BW_LOG_ERROR, "vault_cannot_start",
@@ -201,7 +203,7 @@ int bw_vault_main(const struct bw_daemon_config *config)
                "serve, not by hand\"");
         return USAGE;
     }
-    if (!harden()) {
+    if (!harden(&locked)) {
         bw_log(BW_LOG_ERROR, "vault_cannot_start", "error=\"cannot protect its memory: %s\"",
                strerror(errno));
         return EX_OSERR;
@@ -215,7 +217,8 @@ int bw_vault_main(const struct bw_daemon_config *config)
         bw_vault_db_finish(&vault.db);
         return EX_CONFIG;
     }
-    bw_log(BW_LOG_INFO, "vault_ready", "cell=%s", config->cell);
+    bw_log(BW_LOG_INFO, "vault_ready", "cell=%s keys_locked_in_memory=%s", config->cell,
+           locked ? "true" : "false");
     tell_state(&vault);
     serve(&vault);
     bw_vault_core_destroy(vault.core);
