@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,7 +16,9 @@
 #include "runtime/loop.h"
 
 /* The test program is its own child: `echo` returns what it reads from descriptor 4 on 3, `exit` exits with
- * 7, `fds` exits with the number of open descriptors from 3 on, `wait` waits for a signal. */
+ * 7, `fds` exits with the number of open descriptors from 3 on, `wait` waits for a signal, `environment`
+ * exits with 1 when it says that everything is to be bound at the start, and 10 more when it has the test's
+ * variable. */
 static int child_main(const char *role)
 {
     if (strcmp(role, "exit") == 0)
@@ -29,6 +32,13 @@ static int child_main(const char *role)
         for (int fd = 3; fd < 256; fd++)
             open_fds += fcntl(fd, F_GETFD) >= 0;
         return open_fds;
+    }
+    if (strcmp(role, "environment") == 0) {
+        const char *of_the_test = getenv("BW_TEST_CHILD");
+        bool bound = false;
+        for (char **variable = environ; *variable != NULL; variable++)
+            bound = bound || strcmp(*variable, "LD_BIND_NOW=1") == 0;
+        return bound + (of_the_test != NULL && strcmp(of_the_test, "passed on") == 0 ? 10 : 0);
     }
     char byte;
     while (read(4, &byte, 1) == 1) {
@@ -78,6 +88,21 @@ static void exit_status_and_signal_are_told_apart(void **state)
     bw_child_kill(child, SIGTERM);
     bw_loop_run(watch.loop);
     assert_int_equal(watch.how.signal, SIGTERM);
+    bw_loop_destroy(watch.loop);
+}
+
+static void child_binds_its_functions_at_its_start(void **state)
+{
+    (void)state;
+    struct watch watch = {.loop = bw_loop_create(NULL), .destroy = true};
+    assert_int_equal(setenv("BW_TEST_CHILD", "passed on", 1), 0);
+    static const char *const ours[] = {NULL, "", "1"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        assert_int_equal(ours[i] != NULL ? setenv("LD_BIND_NOW", ours[i], 1) : unsetenv("LD_BIND_NOW"), 0);
+        start(&watch, "environment", NULL, 0);
+        bw_loop_run(watch.loop);
+        assert_int_equal(watch.how.status, 11);
+    }
     bw_loop_destroy(watch.loop);
 }
 
@@ -154,6 +179,7 @@ int main(int argc, char **argv)
         return child_main(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exit_status_and_signal_are_told_apart),
+        cmocka_unit_test(child_binds_its_functions_at_its_start),
         cmocka_unit_test(child_speaks_over_the_descriptors_it_is_given),
         cmocka_unit_test(child_inherits_nothing_else),
         cmocka_unit_test(destroying_a_running_child_ends_it),
