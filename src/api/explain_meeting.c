@@ -148,23 +148,24 @@ static void answer(struct bw_api_call *call)
 {
     const struct reading *reading = call->state;
     struct bw_error err = call->op.error;
+    enum bw_code code = err.code;
     const struct bw_policy_set *set = bw_owner_policy(bw_api_config_of(call)->owner, &call->tenant);
     struct bw_constraints *constraints = NULL;
-    if (err.code == BW_OK && !reading->found)
-        (void)bw_fail(
-            &err, BW_NOT_FOUND, "NO_MEETING",
-            "the tenant has no live meeting of that id; of one that is over, ask for a slot or by a "
-            "reference");
-    else if (err.code == BW_OK && reading->failed)
-        bw_fail_memory(&err);
-    else if (err.code == BW_OK && bw_api_view_of(call) == NULL)
-        (void)bw_fail(&err, BW_UNAVAILABLE, "STARTING", "the fleet is not known here yet; try again");
-    else if (err.code == BW_OK && set == NULL)
-        (void)bw_fail(&err, BW_FAILED_PRECONDITION, "NO_POLICY", "tenant \"%s\" has no policy in force",
-                      call->tenant_name);
-    else if (err.code == BW_OK)
-        err.code = compile(call, reading, set, &constraints, &err);
-    if (err.code != BW_OK) {
+    if (code == BW_OK && !reading->found)
+        code =
+            bw_fail(&err, BW_NOT_FOUND, "NO_MEETING",
+                    "the tenant has no live meeting of that id; of one that is over, ask for a slot or by a "
+                    "reference");
+    else if (code == BW_OK && reading->failed)
+        code = bw_fail_memory(&err);
+    else if (code == BW_OK && bw_api_view_of(call) == NULL)
+        code = bw_fail(&err, BW_UNAVAILABLE, "STARTING", "the fleet is not known here yet; try again");
+    else if (code == BW_OK && set == NULL)
+        code = bw_fail(&err, BW_FAILED_PRECONDITION, "NO_POLICY", "tenant \"%s\" has no policy in force",
+                       call->tenant_name);
+    else if (code == BW_OK)
+        code = compile(call, reading, set, &constraints, &err);
+    if (code != BW_OK) {
         bw_api_fail(call, &err, NULL);
         return;
     }

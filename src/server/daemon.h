@@ -31,9 +31,9 @@ struct bw_daemon {
     struct bw_grpc_tls *tls;      /* NULL: h2c on loopback */
     struct bw_geo *geo;           /* NULL: no database */
     struct bw_book *book;
-    struct bw_desk *desk;       /* administrative calls */
-    struct bw_desk *support_desk; /* what reads much: an administrator does not wait behind a supporter */
-    struct bw_desk *lease_desk; /* leases and the group index: must not wait behind the other */
+    struct bw_desk *desk;          /* administrative calls */
+    struct bw_desk *support_desk;  /* what reads much: an administrator does not wait behind a supporter */
+    struct bw_desk *lease_desk;    /* leases and the group index: must not wait behind the other */
     struct bw_vault_keeper *vault; /* NULL: metadata is not kept */
     struct bw_ingest *ingest;
     struct bw_hub *hub;

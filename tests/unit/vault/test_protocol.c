@@ -335,7 +335,14 @@ static void numbers_out_of_range_are_refused(void **state)
         .caller = {.actor = bw_view_str("a"), .method = bw_view_str("m"), .role = 1},
         .what = 1,
         .max_rows = 1};
-    enum { ACTOR_LEN = 5, METHOD_LEN = 8, ROLE = 5 + 3 + 3 + 2 + 32, WHAT = ROLE + 1 + 32, FROM = WHAT + 21 };
+    enum {
+        ACTOR_LEN = 5,
+        METHOD_LEN = 8,
+        ROLE = 5 + 3 + 3 + 2 + 32,
+        WHAT = ROLE + 1 + 32,
+        SLOT = WHAT + 1,
+        FROM = SLOT + 24
+    };
     assert_true(accepts_request(&open, WHAT, 1));
     for (unsigned value = 0; value < 256; value++) {
         assert_true(accepts_request(&open, WHAT, (uint8_t)value) == (value >= 1 && value <= 4));
@@ -343,11 +350,17 @@ static void numbers_out_of_range_are_refused(void **state)
         bool known = value == BW_VAULT_OPEN;
         assert_true(accepts_request(&open, 0, (uint8_t)value) == known);
     }
+    assert_true(accepts_request(&open, SLOT, 1));
+    assert_true(accepts_request(&open, SLOT + 4, 1));
     assert_false(accepts_request(&open, FROM, 1));         /* from after to */
     assert_false(accepts_request(&open, FROM + 19, 0));    /* no rows */
     assert_false(accepts_request(&open, FROM + 16, 1));    /* too many */
     assert_false(accepts_request(&open, ACTOR_LEN, 0xff)); /* a text longer than it may be */
     assert_false(accepts_request(&open, METHOD_LEN, 0xff));
+    open.slot_to = 1;
+    assert_true(accepts_request(&open, SLOT + 3, 1));
+    assert_false(accepts_request(&open, SLOT + 3, 2)); /* the first slot after the last */
+    open.slot_to = 0;
     open.caller.actor = bw_view_str("");
     assert_false(accepts_request(&open, 0, BW_VAULT_OPEN)); /* nobody */
     const struct bw_vault_request erase = {
