@@ -28,9 +28,8 @@ bool bw_api_stream_parts(const struct bw_id *stream, enum bw_quality_source *sou
                          uint32_t *number)
 {
     struct bw_reader r = bw_reader_of(bw_view_of(stream->bytes, sizeof stream->bytes));
-    bool ours = bw_read_u8(&r) == 'q' && bw_read_u8(&r) == 1;
-    uint8_t from = bw_read_u8(&r);
-    if (!ours || from > BW_QUALITY_FROM_CLIENT)
+    uint8_t mark = bw_read_u8(&r), version = bw_read_u8(&r), from = bw_read_u8(&r);
+    if (mark != 'q' || version != 1 || from > BW_QUALITY_FROM_CLIENT)
         return false;
     (void)bw_read_u8(&r);
     *source = (enum bw_quality_source)from;
