@@ -96,15 +96,16 @@ void bw_api_report_opened(struct bw_grpc_call *grpc, void *context)
     struct report *report = bw_calloc(1, sizeof *report);
     if (report != NULL)
         report->arena = bw_arena_create(ARENA_BYTES);
-    struct bw_error err = {.code = BW_OK};
+    struct bw_error err;
+    enum bw_code code = BW_OK;
     if (report == NULL || report->arena == NULL)
-        (void)bw_fail_memory(&err);
+        code = bw_fail_memory(&err);
     else if (relay == 0)
-        (void)bw_fail(&err, BW_UNAVAILABLE, NULL,
-                      "this replica does not know the relay yet; report again later");
+        code = bw_fail(&err, BW_UNAVAILABLE, NULL,
+                       "this replica does not know the relay yet; report again later");
     else if (entry->api->config.ports.quality == NULL)
-        (void)bw_fail(&err, BW_UNAVAILABLE, NULL, "this replica keeps no quality");
-    if (err.code != BW_OK) {
+        code = bw_fail(&err, BW_UNAVAILABLE, NULL, "this replica keeps no quality");
+    if (code != BW_OK) {
         if (report != NULL)
             bw_arena_destroy(report->arena);
         bw_free(report);
