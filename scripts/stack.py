@@ -287,11 +287,11 @@ class Stack:
         return json.loads(done.stdout) if done.stdout.strip() else {}
 
     def write_contexts(self, more=()):
-        """Who may be played here: the operator, and an admin and an app of each tenant."""
+        """Who may be played here: the operator, and of each tenant an admin, an app, and support of both tiers."""
         lines = ["apiVersion: bailiwick/v1", "kind: CliConfig", "current: operator", "contexts:"]
         people = [("operator", "cell/operator", None)]
         for tenant in (*TENANTS, *more):
-            people += [(f"{tenant}-{role}", f"people/{tenant}-{role}", tenant) for role in ("admin", "app")]
+            people += [(f"{tenant}-{role}", f"people/{tenant}-{role}", tenant) for role in ("admin", "app", "support1", "support2")]
         for name, files, tenant in people:
             belongs = f", tenant: {tenant}" if tenant else ""
             lines.append(f"  - {{ name: {name}, endpoint: '127.0.0.1:{self.state['ports']['grpc']}', ca: cell/ca.crt, "
@@ -367,11 +367,13 @@ class Stack:
                            "--role", role, "--new-key", files + ".key", "--out", files + ".crt")
 
     def add_tenant(self, tenant, policy):
-        """A tenant with an admin and an app; the admin applies the policy."""
+        """A tenant with an admin, an app and support staff; the admin applies the policy."""
         if tenant not in [one["name"] for one in self.bailiwick("operator", "tenant", "list").get("tenants", [])]:
             self.bailiwick("operator", "tenant", "create", tenant)
         self.add_credential(tenant, "tenant-admin", "admin")
         self.add_credential(tenant, "app", "app")
+        self.add_credential(tenant, "support-tier1", "support1")
+        self.add_credential(tenant, "support-tier2", "support2")
         if not self.bailiwick("operator", "tenant", "show", tenant)["tenant"].get("policyRevision"):
             self.bailiwick(f"{tenant}-admin", "policy", "apply", "-f", os.path.join(ROOT, "policies", policy))
 

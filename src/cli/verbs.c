@@ -15,10 +15,6 @@ LATER(policy, diff);
 LATER(policy, impact);
 LATER(policy, promote);
 LATER(support, now);
-LATER(support, search);
-LATER(support, show);
-LATER(support, timeline);
-LATER(support, stats);
 LATER(support, compare);
 LATER(support, export);
 LATER(support, grant);
@@ -67,10 +63,10 @@ static const struct bw_verb *const verbs[] = {
     &bw_verb_relay_remove,
     &bw_verb_support_why,
     &later_support_now,
-    &later_support_search,
-    &later_support_show,
-    &later_support_timeline,
-    &later_support_stats,
+    &bw_verb_support_search,
+    &bw_verb_support_show,
+    &bw_verb_support_timeline,
+    &bw_verb_support_stats,
     &later_support_compare,
     &later_support_export,
     &later_support_grant,
