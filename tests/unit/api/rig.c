@@ -327,9 +327,11 @@ static void serve(struct rig *rig, enum rig_role role)
     assert_int_equal(bw_api_create(&config, &rig->as[role].api, &err), BW_OK);
     size_t count;
     const struct bw_grpc_method *methods = bw_api_methods(rig->as[role].api, &count);
+    struct bw_grpc_limits limits = bw_grpc_limits_default();
+    limits.write_stall_ms = 600000; /* a slow machine is not a client that has given up */
     const struct bw_grpc_server_config server = {
         .address = "127.0.0.1",
-        .limits = bw_grpc_limits_default(),
+        .limits = limits,
         .admit = bw_api_admit,
         .admit_context = rig->as[role].api,
         .error_domain = "bailiwick",
