@@ -256,6 +256,26 @@ static void check_contents(struct visit *visit, struct bw_store_db *db)
              "a replica holds a lease for %lu ms more: it serves, or stopped just now", (unsigned long)lease);
 }
 
+/* The vault's own user, which alone may read keys. */
+static void check_vault_database(struct visit *visit)
+{
+    struct bw_store_db *db = NULL;
+    struct bw_error err;
+    bool readable = false;
+    if (visit->config->vault_conninfo == NULL)
+        return;
+    enum bw_code code = bw_store_db_open(visit->config->vault_conninfo, &db, &err);
+    if (code == BW_OK)
+        code = bw_store_keys_readable(db, &readable, &err);
+    bw_store_db_close(db);
+    if (code != BW_OK)
+        tell(visit, "problem", "roles", "vault.conninfo in %s: %s", visit->config->file, err.show);
+    else if (!readable)
+        tell(visit, "problem", "roles",
+             "the user of vault.conninfo may not read keys: have the owner of the database run GRANT "
+             "bailiwick_vault TO that user");
+}
+
 static void check_database(struct visit *visit)
 {
     struct bw_store_db *db = NULL;
@@ -271,6 +291,7 @@ static void check_database(struct visit *visit)
     } else {
         tell(visit, "ok", "schema", "version %d", BW_STORE_SCHEMA_VERSION);
         check_contents(visit, db);
+        check_vault_database(visit);
     }
     bw_store_db_close(db);
 }

@@ -84,6 +84,11 @@ def check_user_who_could_read_the_keys_is_found(place):
     finds(place, ["roles", "bailiwick_serve"], (f"user={harness.stack.SERVE_LOGIN}", "user=postgres"))
 
 
+def check_vault_user_who_may_not_read_keys_is_found(place):
+    finds(place, ["roles", "GRANT bailiwick_vault"], (f"user={harness.stack.VAULT_LOGIN}", f"user={harness.stack.SERVE_LOGIN}"))
+    finds(place, ["roles", "vault.conninfo"], (f"user={harness.stack.VAULT_LOGIN}", "user=nobody_at_all"))
+
+
 def check_wrong_vault_key_is_found(place):
     finds(place, ["vault", "public half"], ("servicePublicKey: vault.pub", "servicePublicKey: signer.pub"))
     finds(place, ["vault", "gone.keyring"], ("keyring: vault.keyring", "keyring: gone.keyring"))
