@@ -29,6 +29,9 @@
 #include "runtime/random.h"
 #include "wire/wire.h"
 
+#define SERVE_LOGIN "bailiwick_bench_serve"
+#define VAULT_LOGIN "bailiwick_bench_vault"
+
 enum { DEADLINE_MS = 10000, STARTUP_MS = 20000, RELAY_CAPACITY = 100000, ARENA = 1 << 20 };
 
 static struct bench_cell *running; /* what to take down however the program ends */
@@ -209,11 +212,33 @@ static const char policy[] = "apiVersion: bailiwick/v1\n"
                              "e2ee: { mode: required }\n"
                              "connectors: { allow: [] }\n";
 
+/* Two users of the database, as in a real cell: the one that faces the network cannot read wrapped keys.
+ * Roles are the whole cluster's, which may be older than this program. */
+static void make_database_users(const struct bench_cell *cell)
+{
+    (void)bw_pg_cluster_sql(cell->conninfo,
+                            "DO $$ BEGIN"
+                            "  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '" SERVE_LOGIN "') THEN"
+                            "    CREATE ROLE " SERVE_LOGIN " LOGIN IN ROLE bailiwick_serve;"
+                            "    CREATE ROLE " VAULT_LOGIN " LOGIN IN ROLE bailiwick_vault;"
+                            "  END IF; END $$");
+}
+
 static void configure(struct bench_cell *cell, unsigned workers)
 {
-    char text[2048];
+    char text[4096], vault[1024] = "";
     unsigned port = bench_free_port();
+    cell->http_port = bench_free_port();
     snprintf(cell->endpoint, sizeof cell->endpoint, "127.0.0.1:%u", port);
+    /* Of two users in a conninfo the last one counts. */
+    if (cell->vault)
+        snprintf(vault, sizeof vault,
+                 "vault:\n"
+                 "  conninfo: \"%s user=" VAULT_LOGIN "\"\n"
+                 "  keyring: keys/vault.keyring\n"
+                 "  serviceKey: keys/vault.key\n"
+                 "  servicePublicKey: keys/vault.pub\n",
+                 cell->conninfo);
     snprintf(text, sizeof text,
              "apiVersion: bailiwick/v1\n"
              "kind: DaemonConfig\n"
@@ -225,10 +250,12 @@ static void configure(struct bench_cell *cell, unsigned workers)
              "  port: %u\n"
              "  endpoint: \"127.0.0.1:%u\"\n"
              "  tls: { certificate: keys/server.crt, key: keys/server.key, ca: keys/ca.crt }\n"
-             "database: { conninfo: \"%s\", schema: \"" BW_SOURCE_DIR "/schema\" }\n"
+             "http: { address: 127.0.0.1, port: %u }\n"
+             "database: { conninfo: \"%s user=" SERVE_LOGIN "\", schema: \"" BW_SOURCE_DIR "/schema\" }\n"
+             "%s"
              "signer: { key: keys/signer.key, caCertificate: keys/ca.crt, caKey: keys/ca.key }\n"
              "limits: { workers: %u, escrowBlock: 10000 }\n",
-             port, port, cell->conninfo, workers);
+             port, port, cell->http_port, cell->conninfo, vault, workers);
     write_file(cell, "bench.yaml", text);
     write_file(cell, "fleet.yaml", topology);
 }
@@ -432,9 +459,9 @@ static void wait_until_up(struct bench_cell *cell, struct bw_grpc_tls *tls)
     bw_buf_finish(&bytes);
 }
 
-void bench_cell_start(struct bench_cell *cell, unsigned workers)
+void bench_cell_start(struct bench_cell *cell, unsigned workers, enum bench_metadata metadata)
 {
-    *cell = (struct bench_cell){.daemon = 0};
+    *cell = (struct bench_cell){.vault = metadata == BENCH_METADATA_SEALED};
     bw_log_configure(BW_LOG_ERROR, false);
     watch_signals();
     const char *parent = getenv("TMPDIR");
@@ -452,7 +479,9 @@ void bench_cell_start(struct bench_cell *cell, unsigned workers)
     run(cell, (const char *const[]){"bailiwickd", "init", "--dir", keys, "--cell", "eu", "--operator",
                                     "bench", NULL});
     configure(cell, workers);
-    run(cell, (const char *const[]){"bailiwickd", "migrate", "--config", config, NULL});
+    run(cell, (const char *const[]){"bailiwickd", "migrate", "--config", config, "--conninfo", cell->conninfo,
+                                    NULL});
+    make_database_users(cell);
     cell->daemon = start(cell, (const char *const[]){"bailiwickd", "serve", "--config", config, NULL});
 
     struct bw_arena *arena = bw_arena_create(16 * ARENA);

@@ -69,8 +69,9 @@ static void next_request(void *context, struct bw_buf *out)
 }
 
 /* The first one is read and kept: everybody must have been placed. */
-static void on_reply(void *context, struct bw_view message)
+static void on_reply(void *context, const char *path, struct bw_view message)
 {
+    (void)path;
     struct bench *bench = context;
     if (bench->reply.len > 0)
         return;
@@ -188,7 +189,7 @@ int main(void)
 {
     static struct bench bench = {.seconds = 3};
     double rate[ROUNDS], cpu[ROUNDS], anchor_rate[ROUNDS], anchor_cpu[ROUNDS];
-    bench_cell_start(&bench.cell, 1);
+    bench_cell_start(&bench.cell, 1, BENCH_METADATA_NOT_KEPT);
     struct bench_swarm *swarm = bench_swarm_start(&bench.cell);
     make_request(&bench);
     (void)explain(&bench); /* warms up, and gives the reply that nghttpd answers with */

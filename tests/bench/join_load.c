@@ -3,13 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bailiwick/v1/meeting.pb-c.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "runtime/clock.h"
 #include "runtime/loop.h"
-#include "runtime/random.h"
-#include "wire/wire.h"
 
 enum { CALL_DEADLINE_MS = 30000, CONNECT_MS = 10000, LATENCIES_FIRST = 65536 };
 
@@ -30,6 +27,7 @@ struct call {
     struct call *next;
     unsigned connection;
     uint64_t due_ns;
+    const char *path;
 };
 
 static void ask(struct generator *generator, unsigned connection, uint64_t due_ns);
@@ -53,15 +51,16 @@ static void on_done(const struct bw_grpc_outcome *outcome, struct bw_view reply,
     struct bench_load *load = generator->load;
     unsigned connection = call->connection;
     uint64_t due_ns = call->due_ns;
+    const char *path = call->path;
     call->next = generator->free;
     generator->free = call;
     generator->under_way--;
     if (outcome->code == BW_OK) {
         note(generator, due_ns);
         if (load->reply != NULL)
-            load->reply(load->context, reply);
+            load->reply(load->context, path, reply);
     } else if (load->failed++ == 0) {
-        fprintf(stderr, "%s: %s: %s\n", load->path, bw_code_name(outcome->code), outcome->message);
+        fprintf(stderr, "%s: %s: %s\n", path, bw_code_name(outcome->code), outcome->message);
     }
     uint64_t now = bw_clock_mono_ns();
     if (load->rate == 0 && now < generator->end_ns)
@@ -80,6 +79,7 @@ static void ask(struct generator *generator, unsigned connection, uint64_t due_n
     *call = (struct call){.generator = generator, .connection = connection, .due_ns = due_ns};
     bw_buf_clear(&generator->request);
     load->request(load->context, &generator->request);
+    call->path = load->path;
     struct bw_error err;
     bench_must(bw_grpc_client_unary(generator->clients[connection], load->path, CALL_DEADLINE_MS, NULL, 0,
                                     bw_buf_view(&generator->request), on_done, call, &err),
@@ -164,99 +164,4 @@ void bench_load_run(struct bench_load *load, const struct bench_cell *cell, stru
         bw_free(call);
     }
     bw_buf_finish(&generator.request);
-}
-
-/* ---- joins ---- */
-
-const char bench_join_path[] = "/bailiwick.v1.MeetingService/JoinMeeting";
-
-static char tenant[] = BENCH_TENANT;
-
-static void create_request(void *context, struct bw_buf *out)
-{
-    (void)context;
-    char request_id[BW_ID_TEXT_SIZE], user[] = "host@acme.example";
-    struct bw_id id = bench_new_id();
-    bw_id_format(&id, request_id);
-    Bailiwick__V1__Host host = BAILIWICK__V1__HOST__INIT;
-    host.user = user;
-    Bailiwick__V1__CreateMeetingRequest request = BAILIWICK__V1__CREATE_MEETING_REQUEST__INIT;
-    request.tenant = tenant;
-    request.request_id = request_id;
-    request.host = &host;
-    BW_CHECK(bw_wire_encode(&request.base, out) == BW_OK);
-}
-
-struct creation {
-    struct bench_joins *joins;
-    struct bw_arena *arena;
-};
-
-static void created(void *context, struct bw_view message)
-{
-    struct creation *creation = context;
-    const ProtobufCMessage *reply;
-    struct bw_error err;
-    bw_arena_reset(creation->arena);
-    bench_must(bw_wire_decode(&bailiwick__v1__create_meeting_response__descriptor, message, creation->arena,
-                              &reply, &err),
-               &err);
-    const char *id = ((const Bailiwick__V1__CreateMeetingResponse *)reply)->meeting->meeting_id;
-    struct bench_joins *joins = creation->joins;
-    BW_CHECK(bw_id_parse(bw_view_str(id), &joins->meetings[joins->meeting_count++]));
-}
-
-void bench_joins_create_meetings(struct bench_joins *joins, const struct bench_cell *cell, size_t count)
-{
-    enum { CONNECTIONS = 4 };
-    struct creation creation = {.joins = joins, .arena = bw_arena_create(1 << 20)};
-    /* The generator stops by time, so this takes as many as come in a little while, until there are enough.
-     */
-    size_t cap = count + 200000;
-    *joins =
-        (struct bench_joins){.meetings = bw_calloc(cap, sizeof *joins->meetings), .seed = bw_random_u64()};
-    BW_CHECK(joins->meetings != NULL && creation.arena != NULL);
-    while (joins->meeting_count < count) {
-        struct bench_load load = {.path = "/bailiwick.v1.MeetingService/CreateMeeting",
-                                  .request = create_request,
-                                  .reply = created,
-                                  .context = &creation,
-                                  .connections = CONNECTIONS,
-                                  .streams = 64,
-                                  .seconds = 0.2};
-        bench_load_run(&load, cell, cell->app);
-        bw_free(load.latencies_ms);
-        if (load.done == 0)
-            break;
-    }
-    BW_CHECK(joins->meeting_count >= count);
-    joins->meeting_count = count;
-    bw_arena_destroy(creation.arena);
-}
-
-void bench_join_request(void *context, struct bw_buf *out)
-{
-    struct bench_joins *joins = context;
-    char meeting[BW_ID_TEXT_SIZE], request_id[BW_ID_TEXT_SIZE], country[8];
-    Bailiwick__V1__E2eeScheme capable[] = {BAILIWICK__V1__E2EE_SCHEME__E2EE_SCHEME_SFRAME_MLS,
-                                           BAILIWICK__V1__E2EE_SCHEME__E2EE_SCHEME_SFRAME};
-    size_t at = joins->next++ % joins->meeting_count;
-    uint8_t bytes[16] = {0};
-    memcpy(bytes, &joins->next, 6);
-    memcpy(bytes + 8, &joins->seed, 8);
-    struct bw_id id = bw_id_v4(bytes);
-    bw_id_format(&id, request_id);
-    bw_id_format(&joins->meetings[at], meeting);
-    /* Most participants of a meeting are in one country, some in a second one. */
-    unsigned away = joins->next / joins->meeting_count % 4 == 3;
-    snprintf(country, sizeof country, "%s", bench_country((unsigned)at + away));
-    Bailiwick__V1__JoinMeetingRequest request = BAILIWICK__V1__JOIN_MEETING_REQUEST__INIT;
-    request.tenant = tenant;
-    request.meeting_id = meeting;
-    request.request_id = request_id;
-    request.kind = BAILIWICK__V1__PARTICIPANT_KIND__PARTICIPANT_KIND_NATIVE;
-    request.country = country;
-    request.capable = capable;
-    request.n_capable = BW_ARRAY_LEN(capable);
-    BW_CHECK(bw_wire_encode(&request.base, out) == BW_OK);
 }

@@ -3,10 +3,15 @@
  * with as many rows of the same shape. Figure and anchors are measured in turns; the median of the rounds
  * counts.
  *
+ * Three loads: joins that say nothing of who joins; the same with an identity, which is sealed before the
+ * commit; and small meetings, each created and then joined by five with an identity, which adds to those
+ * joins a meeting and the sealing of its key. At the end the database must hold as much as was answered.
+ *
  * The daemon has a worker for every second CPU: PostgreSQL, the relays and the generator need the others.
  *
- *   joins [--workers N] [--seconds N]   all figures
- *   joins --profile [--rate N] ...      joins alone, without figures: something to look at with perf   */
+ *   joins [--workers N] [--seconds N]        all figures
+ *   joins --profile [KIND] [--rate N] ...    one load alone, without figures: something to look at with perf;
+ *                                            KIND: --sealed, --small; --without-vault: nothing is sealed  */
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,21 +28,24 @@
 #include "runtime/thread.h"
 #include "wire/wire.h"
 
-enum { ROUNDS = 3, MEETINGS = 10000, CONNECTIONS = 20, STREAMS = 100, ANCHOR_S = 3 };
+enum { ROUNDS = 3, MEETINGS = 10000, SMALL = 5, CONNECTIONS = 20, STREAMS = 100, ANCHOR_S = 3, KEYS_S = 20 };
+
+enum kind { ANONYMOUS, SEALED, SMALL_MEETINGS };
 
 struct bench {
     struct bench_cell cell;
     struct bench_swarm *swarm;
     struct bench_joins joins;
+    struct bench_small small;
     double seconds;
-    uint64_t answered;
+    uint64_t answered; /* joins */
+    double unsealed;   /* of those, from before the vault had made its first keys */
     struct bw_arena *arena;
 };
 
-static void on_join(void *context, struct bw_view message)
+/* One in 64 is read as a caller would. */
+static void look_at(struct bench *bench, struct bw_view message)
 {
-    struct bench *bench = context;
-    /* One in 64 is read as a caller would. */
     if (bench->answered++ % 64 != 0)
         return;
     const ProtobufCMessage *reply;
@@ -50,32 +58,98 @@ static void on_join(void *context, struct bw_view message)
     BW_CHECK(join->admission != NULL && join->admission->grant.len > 0 && join->admission->slot > 0);
 }
 
+static void on_join(void *context, const char *path, struct bw_view message)
+{
+    (void)path;
+    look_at(context, message);
+}
+
 static void next_join(void *context, struct bw_buf *out)
 {
     bench_join_request(&((struct bench *)context)->joins, out);
 }
 
-/* rate 0: as many as there can be. */
-static struct bench_load join(struct bench *bench, double rate)
+static void on_small(void *context, const char *path, struct bw_view message)
 {
-    struct bench_load load = {.path = bench_join_path,
-                              .request = next_join,
-                              .reply = on_join,
-                              .context = bench,
-                              .connections = CONNECTIONS,
-                              .streams = STREAMS,
-                              .rate = rate,
-                              .seconds = bench->seconds};
+    struct bench *bench = context;
+    bench_small_reply(&bench->small, path, message);
+    if (path == bench_join_path)
+        look_at(bench, message);
+}
+
+static void next_small(void *context, struct bw_buf *out)
+{
+    bench_small_request(&((struct bench *)context)->small, out);
+}
+
+struct run {
+    struct bench_load load;
+    double joins_s;
+};
+
+/* rate 0: as many as there can be. */
+static struct run run(struct bench *bench, enum kind kind, double rate)
+{
+    struct run run = {.load = {.path = bench_join_path,
+                               .request = kind == SMALL_MEETINGS ? next_small : next_join,
+                               .reply = kind == SMALL_MEETINGS ? on_small : on_join,
+                               .context = bench,
+                               .connections = CONNECTIONS,
+                               .streams = STREAMS,
+                               .rate = rate,
+                               .seconds = bench->seconds}};
+    struct bench_load *load = &run.load;
+    const uint64_t joined = bench->answered;
+    bench->joins.identities = kind != ANONYMOUS;
+    bench->small.load = load;
     double cpu = bench_cell_cpu_s(&bench->cell);
-    bench_load_run(&load, &bench->cell, bench->cell.app);
+    bench_load_run(load, &bench->cell, bench->cell.app);
     cpu = bench_cell_cpu_s(&bench->cell) - cpu;
-    if (load.failed > 0)
-        fprintf(stderr, "%lu of %lu joins failed\n", (unsigned long)load.failed,
-                (unsigned long)(load.done + load.failed));
-    fprintf(stderr, "%.0f joins/s, %.1f us of the daemon's CPU each\n", (double)load.done / load.elapsed_s,
-            cpu * 1e6 / (double)load.done);
-    bench_sort(load.latencies_ms, load.done);
-    return load;
+    if (load->failed > 0)
+        fprintf(stderr, "%lu of %lu calls failed\n", (unsigned long)load->failed,
+                (unsigned long)(load->done + load->failed));
+    const double joins = (double)(bench->answered - joined);
+    run.joins_s = joins / load->elapsed_s;
+    fprintf(stderr, "%.0f %sjoins/s, %.1f us of the daemon's CPU each\n", run.joins_s,
+            kind == ANONYMOUS ? "" : (kind == SEALED ? "sealed " : "sealed, small meetings' "),
+            cpu * 1e6 / joins);
+    bench_sort(load->latencies_ms, load->done);
+    return run;
+}
+
+/* For figures that are rates. */
+static double join_rate(struct bench *bench, enum kind kind)
+{
+    struct run done = run(bench, kind, 0);
+    bw_free(done.load.latencies_ms);
+    return done.joins_s;
+}
+
+/* ---- what was sealed ---- */
+
+static double sealed_entries(const struct bench *bench)
+{
+    return bench_cell_metric(&bench->cell, "bailiwick_metadata_sealed_total");
+}
+
+/* Joins each meeting until the vault's keys are there and each has its own, so that what is measured after it
+ * is a cell that runs. */
+static void warm_up(struct bench *bench)
+{
+    const double seconds = bench->seconds;
+    bench->seconds = 0.5;
+    for (double waited = 0; bench->cell.vault; waited += bench->seconds) {
+        const double before = sealed_entries(bench);
+        const uint64_t answered = bench->answered;
+        (void)join_rate(bench, SEALED);
+        if (sealed_entries(bench) - before >= (double)(bench->answered - answered))
+            break;
+        BW_CHECK(waited < KEYS_S);
+    }
+    while (bench->joins.next < 2 * (uint64_t)MEETINGS)
+        (void)join_rate(bench, SEALED);
+    bench->seconds = seconds;
+    bench->unsealed = (double)bench->answered - (bench->cell.vault ? sealed_entries(bench) : 0);
 }
 
 /* ---- from commit to applied ---- */
@@ -145,19 +219,22 @@ static double round_trip_ms(struct bench *bench)
 
 static double rates(struct bench *bench)
 {
-    double joins[ROUNDS], single[ROUNDS], batched[ROUNDS];
+    static const char row_by_row[] = "pgbench, one row a transaction, 64 clients",
+                      plain[] = "plain unnest insert, 500 rows, 2 connections";
+    double joins[ROUNDS], sealed[ROUNDS], small[ROUNDS], single[ROUNDS], batched[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         single[i] = bench_pgbench_rows(bench->cell.conninfo, 64, ANCHOR_S);
-        struct bench_load load = join(bench, 0);
-        joins[i] = (double)load.done / load.elapsed_s;
-        bw_free(load.latencies_ms);
+        joins[i] = join_rate(bench, ANONYMOUS);
+        sealed[i] = join_rate(bench, SEALED);
+        small[i] = join_rate(bench, SMALL_MEETINGS);
         batched[i] = bench_unnest_rows(bench->cell.conninfo, ANCHOR_S);
     }
-    double rate = bench_median(joins, ROUNDS);
-    bench_print("join_rate", rate, "joins/s", "higher", "pgbench, one row a transaction, 64 clients",
-                bench_median(single, ROUNDS));
-    bench_print("join_rate_batched", rate, "joins/s", "higher",
-                "plain unnest insert, 500 rows, 2 connections", bench_median(batched, ROUNDS));
+    double rate = bench_median(joins, ROUNDS), anchor = bench_median(single, ROUNDS);
+    bench_print("join_rate", rate, "joins/s", "higher", row_by_row, anchor);
+    bench_print("join_rate_batched", rate, "joins/s", "higher", plain, bench_median(batched, ROUNDS));
+    bench_print("join_rate_sealed", bench_median(sealed, ROUNDS), "joins/s", "higher", row_by_row, anchor);
+    bench_print("create_join_rate_sealed", bench_median(small, ROUNDS), "joins/s", "higher", row_by_row,
+                anchor);
     return rate;
 }
 
@@ -166,7 +243,7 @@ static void at_half_load(struct bench *bench, double rate)
     static const char anchor[] = "unary round trip that does nothing, same daemon and credential";
     size_t before = bench_swarm_wait(bench->swarm, bench->answered, 10000);
     double nothing = round_trip_ms(bench);
-    struct bench_load load = join(bench, rate / 2);
+    struct bench_load load = run(bench, ANONYMOUS, rate / 2).load;
     bench_print("join_p50_half_load", bench_percentile(load.latencies_ms, load.done, 50), "ms", "lower",
                 anchor, nothing);
     bench_print("join_p99_half_load", bench_percentile(load.latencies_ms, load.done, 99), "ms", "lower",
@@ -183,14 +260,33 @@ static void at_half_load(struct bench *bench, double rate)
     bw_free(load.latencies_ms);
 }
 
-/* Every join that was answered is in the log. */
+static uint64_t count(const struct bench *bench, const char *sql)
+{
+    return strtoull(bw_pg_cluster_sql(bench->cell.conninfo, sql), NULL, 10);
+}
+
+/* Every join that was answered is in the log, every one with an identity was sealed, and every meeting that
+ * was joined has a key. */
 static void check(const struct bench *bench)
 {
-    const char *rows =
-        bw_pg_cluster_sql(bench->cell.conninfo, "SELECT count(*) FROM decision WHERE kind = 2");
-    if (strtoull(rows, NULL, 10) < bench->answered) {
-        fprintf(stderr, "%lu joins were answered, but the log has %s\n", (unsigned long)bench->answered,
-                rows);
+    uint64_t rows = count(bench, "SELECT count(*) FROM decision WHERE kind = 2");
+    if (rows < bench->answered) {
+        fprintf(stderr, "%lu joins were answered, but the log has %lu\n", (unsigned long)bench->answered,
+                (unsigned long)rows);
+        exit(1);
+    }
+    if (!bench->cell.vault)
+        return;
+    double sealed = sealed_entries(bench);
+    if (sealed < (double)bench->answered - bench->unsealed) {
+        fprintf(stderr, "%lu joins were answered, but only %.0f were sealed\n",
+                (unsigned long)bench->answered, sealed);
+        exit(1);
+    }
+    rows = count(bench, "SELECT count(DISTINCT meeting) FROM decision d WHERE kind = 2 AND NOT EXISTS"
+                        " (SELECT FROM keystore.meeting_key k WHERE k.meeting = d.meeting)");
+    if (rows > 0 || count(bench, "SELECT count(*) FROM roster_record") == 0) {
+        fprintf(stderr, "%lu meetings were joined and have no key\n", (unsigned long)rows);
         exit(1);
     }
 }
@@ -200,11 +296,19 @@ int main(int argc, char **argv)
     static struct bench bench;
     unsigned workers = bw_thread_cpus() > 1 ? bw_thread_cpus() / 2 : 1;
     bool profile = false;
+    enum kind kind = ANONYMOUS;
+    enum bench_metadata metadata = BENCH_METADATA_SEALED;
     double rate = 0;
     bench.seconds = 4;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--profile") == 0)
             profile = true;
+        else if (strcmp(argv[i], "--sealed") == 0)
+            kind = SEALED;
+        else if (strcmp(argv[i], "--small") == 0)
+            kind = SMALL_MEETINGS;
+        else if (strcmp(argv[i], "--without-vault") == 0)
+            metadata = BENCH_METADATA_NOT_KEPT;
         else if (strcmp(argv[i], "--workers") == 0 && i + 1 < argc)
             workers = (unsigned)atoi(argv[++i]);
         else if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc)
@@ -212,14 +316,16 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
             bench.seconds = atof(argv[++i]);
     }
-    bench_cell_start(&bench.cell, workers);
+    bench_cell_start(&bench.cell, workers, metadata);
     bench_anchors_prepare(bench.cell.conninfo);
     bench.arena = bw_arena_create(1 << 20);
     BW_CHECK(bench.arena != NULL);
     bench.swarm = bench_swarm_start(&bench.cell);
     bench_joins_create_meetings(&bench.joins, &bench.cell, MEETINGS);
+    bench_small_init(&bench.small, &bench.joins, SMALL);
+    warm_up(&bench);
     if (profile) {
-        struct bench_load load = join(&bench, rate);
+        struct bench_load load = run(&bench, kind, rate).load;
         fprintf(stderr, "p50 %.1f ms, p99 %.1f ms\n", bench_percentile(load.latencies_ms, load.done, 50),
                 bench_percentile(load.latencies_ms, load.done, 99));
         bw_free(load.latencies_ms);
@@ -230,7 +336,8 @@ int main(int argc, char **argv)
     check(&bench);
     bench_swarm_stop(bench.swarm);
     bench_cell_stop(&bench.cell);
-    bw_free(bench.joins.meetings);
+    bench_small_finish(&bench.small);
+    bench_joins_finish(&bench.joins);
     bw_arena_destroy(bench.arena);
     return 0;
 }
