@@ -119,7 +119,7 @@ def check_tiers_see_what_is_theirs(cell):
 
 def check_refusals_can_be_looked_up_by_support(cell):
     meeting = harness.create(cell, HOSPITAL)
-    reference = harness.join(cell, meeting, HOSPITAL, "KP", expect=8)["error"]["reference"]
+    reference = harness.join(cell, meeting, HOSPITAL, "KP", expect=8)["error"]["refusal"]["reference"]
     told = cell.bailiwick(f"{HOSPITAL}-support1", "support", "why", reference)
     expect(told["refusal"]["reference"] == reference and told["reply"], f"why: {told}")
     tree = timeline(cell, meeting, who=f"{HOSPITAL}-support1")
