@@ -155,7 +155,7 @@ static int meeting_report_quality(struct bw_cli *cli)
     Bailiwick__V1__ReportClientStateRequest request = BAILIWICK__V1__REPORT_CLIENT_STATE_REQUEST__INIT;
     Bailiwick__V1__ClientQualitySample sample = BAILIWICK__V1__CLIENT_QUALITY_SAMPLE__INIT,
                                        *samples[] = {&sample};
-    struct bw_quality_window window;
+    struct bw_quality_window window = {0};
     request.request_id = bw_cli_request_id(cli);
     request.tenant = request.request_id != NULL ? bw_cli_tenant(cli) : NULL;
     if (request.tenant == NULL)

@@ -142,9 +142,9 @@ static bool judge(struct ingest_meeting *meeting, struct bw_api_quality *batch, 
     struct ingest_slot *slot;
     HASH_FIND(hh, meeting->slots, &window->slot, sizeof window->slot, slot);
     bool may =
-        batch->source == BW_QUALITY_FROM_RELAY
-            ? ingest_carried(meeting, slot, batch->relay, window->stream)
-            : slot != NULL && meeting->tenant != NULL && bw_id_equal(&meeting->tenant->id, &batch->tenant);
+        slot != NULL && (batch->source == BW_QUALITY_FROM_RELAY
+                             ? ingest_carried(meeting, slot, batch->relay, window->stream)
+                             : meeting->tenant != NULL && bw_id_equal(&meeting->tenant->id, &batch->tenant));
     if (!may && !last)
         return false;
     settle(core, batch, index, may && meeting->known ? add(meeting, batch, window, slot) : FATE_REFUSED);
@@ -355,8 +355,8 @@ void bw_ingest_core_destroy(struct bw_ingest_core *core)
     struct ingest_tenant *tenant, *next_tenant;
     HASH_ITER(hh, core->tenants, tenant, next_tenant)
     {
-        ingest_hours_forget(tenant, 0, true);
         HASH_DEL(core->tenants, tenant);
+        ingest_hours_forget(tenant, 0, true);
         bw_free(tenant);
     }
     struct ingest_relay *relay, *next_relay;

@@ -198,8 +198,6 @@ static void meeting_uses(struct ingest_meeting *meeting, uint32_t relay)
 bool ingest_carried(const struct ingest_meeting *meeting, const struct ingest_slot *slot, uint32_t relay,
                     uint32_t peer)
 {
-    if (slot == NULL)
-        return false;
     if (peer == 0)
         return among(slot->relays, slot->relay_count, relay);
     return peer != relay && among(slot->relays, slot->relay_count, peer) &&

@@ -164,7 +164,7 @@ void ingest_meeting_let_go(struct ingest_meeting *meeting);
 void ingest_ask(struct ingest_meeting *meeting);
 void ingest_ask_later(struct ingest_meeting *meeting);
 void ingest_ask_again(struct bw_ingest_core *core);
-/* Whether this relay carries, or carried, what it says it measured. slot NULL: nobody. */
+/* Whether this relay carries, or carried, what it says it measured. */
 bool ingest_carried(const struct ingest_meeting *meeting, const struct ingest_slot *slot, uint32_t relay,
                     uint32_t peer);
 

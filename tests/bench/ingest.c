@@ -156,6 +156,7 @@ static void make_windows(struct bench *bench)
 static void give(struct bench *bench, size_t window)
 {
     struct bw_api_quality *batch = NULL;
+    BW_CHECK(bench->windows != NULL);
     for (uint32_t stream = 0; stream < MEETINGS * SLOTS; stream++) {
         if (batch == NULL) {
             batch = bw_api_quality_create(BATCH);

@@ -61,7 +61,7 @@ static void answered(void *context, struct bw_api_quality *batch)
 
 /* ---- life ---- */
 
-struct ingest_rig *ingest_rig_create(const struct bw_ingest_config *given)
+struct ingest_rig *ingest_rig_create(const struct bw_ingest_config *config)
 {
     static const uint8_t seed[BW_ED25519_SEED_SIZE] = {42}, everyone[BW_SCOPE_SIZE];
     static const char keyring[] =
@@ -80,21 +80,21 @@ struct ingest_rig *ingest_rig_create(const struct bw_ingest_config *given)
          "scope key");
     const struct bw_opener_config opening = {.cell = CELL, .provider = rig->provider};
     must(bw_opener_create(&opening, &rig->opener, NULL) == BW_OK, "opener");
-    struct bw_ingest_config config = bw_ingest_config_default();
-    if (given != NULL)
-        config = *given;
-    else
-        config.flush_ms = 1000;
-    if (given == NULL)
-        config.seals = true;
-    config.cell = CELL;
-    bw_ed25519_signer_public(rig->service, config.service_public);
+    struct bw_ingest_config used = bw_ingest_config_default();
+    if (config != NULL) {
+        used = *config;
+    } else {
+        used.flush_ms = 1000;
+        used.seals = true;
+    }
+    used.cell = CELL;
+    bw_ed25519_signer_public(rig->service, used.service_public);
     const struct bw_ingest_ports ports = {.context = rig,
                                           .resolve = resolve,
                                           .want_keys = want_keys,
                                           .write = take_write,
                                           .answered = answered};
-    must(bw_ingest_core_create(&config, &ports, &rig->core, NULL) == BW_OK, "core");
+    must(bw_ingest_core_create(&used, &ports, &rig->core, NULL) == BW_OK, "core");
     return rig;
 }
 

@@ -216,7 +216,7 @@ static bool is_worse_now(const struct tool *t)
 
 static struct held_back *free_place(struct tool *t)
 {
-    for (size_t i = 0; t->held_back_count < HELD_BACK && i < HELD_BACK; i++) {
+    for (size_t i = 0; t->held_back != NULL && i < HELD_BACK; i++) {
         if (t->held_back[i].due_us == 0)
             return &t->held_back[i];
     }
@@ -251,7 +251,7 @@ static void on_the_path(struct tool *t, const uint8_t *bytes, size_t len)
 static uint64_t let_through(struct tool *t)
 {
     uint64_t next = UINT64_MAX, now = now_us();
-    for (size_t i = 0; t->held_back_count > 0 && i < HELD_BACK; i++) {
+    for (size_t i = 0; t->held_back != NULL && t->held_back_count > 0 && i < HELD_BACK; i++) {
         struct held_back *place = &t->held_back[i];
         if (place->due_us == 0)
             continue;
