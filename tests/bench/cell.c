@@ -318,7 +318,7 @@ static struct bw_grpc_tls *credential(const struct bench_cell *cell, const char 
     return tls;
 }
 
-static struct bw_grpc_sync *dial(const struct bench_cell *cell, struct bw_grpc_tls *tls)
+struct bw_grpc_sync *bench_cell_dial(const struct bench_cell *cell, struct bw_grpc_tls *tls)
 {
     const struct bw_grpc_client_config config = {.target = cell->endpoint, .tls = tls};
     struct bw_error err;
@@ -488,17 +488,18 @@ void bench_cell_start(struct bench_cell *cell, unsigned workers, enum bench_meta
     BW_CHECK(arena != NULL);
     struct bw_grpc_tls *operator= credential(cell, "operator");
     wait_until_up(cell, operator);
-    struct bw_grpc_sync *sync = dial(cell, operator);
+    struct bw_grpc_sync *sync = bench_cell_dial(cell, operator);
     create_tenant(sync, arena);
     struct bw_grpc_tls *admin = issue(cell, sync, "admin", BAILIWICK__V1__ROLE__ROLE_TENANT_ADMIN, arena);
     cell->app = issue(cell, sync, "app", BAILIWICK__V1__ROLE__ROLE_APP, arena);
+    cell->support = issue(cell, sync, "support", BAILIWICK__V1__ROLE__ROLE_SUPPORT_TIER2, arena);
     for (unsigned i = 0; i < BENCH_RELAYS; i++)
         cell->relays[i] = enrol(cell, sync, i, arena);
     bw_grpc_sync_close(sync);
-    sync = dial(cell, admin);
+    sync = bench_cell_dial(cell, admin);
     apply_policy(sync, arena);
     bw_grpc_sync_close(sync);
-    cell->sync = dial(cell, cell->app);
+    cell->sync = bench_cell_dial(cell, cell->app);
     bw_grpc_tls_release(operator);
     bw_grpc_tls_release(admin);
     bw_arena_destroy(arena);
@@ -510,6 +511,7 @@ void bench_cell_stop(struct bench_cell *cell)
     for (unsigned i = 0; i < BENCH_RELAYS; i++)
         bw_grpc_tls_release(cell->relays[i]);
     bw_grpc_tls_release(cell->app);
+    bw_grpc_tls_release(cell->support);
     if (getenv("BW_BENCH_LOG") != NULL)
         show_log(cell);
     take_down();

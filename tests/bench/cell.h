@@ -29,6 +29,7 @@ struct bench_cell {
     bool vault;
     pid_t daemon;
     struct bw_grpc_tls *app;                  /* an application's credential for the tenant */
+    struct bw_grpc_tls *support;              /* a credential of its support, tier 2 */
     struct bw_grpc_tls *relays[BENCH_RELAYS]; /* relay i is "relay-<i>" */
     struct bw_grpc_sync *sync;                /* a connection with the application's credential */
 };
@@ -39,6 +40,8 @@ enum bench_metadata { BENCH_METADATA_NOT_KEPT, BENCH_METADATA_SEALED };
 void bench_cell_start(struct bench_cell *cell, unsigned workers, enum bench_metadata metadata);
 void bench_cell_stop(struct bench_cell *cell);
 
+/* One more connection with a credential. */
+struct bw_grpc_sync *bench_cell_dial(const struct bench_cell *cell, struct bw_grpc_tls *tls);
 /* One call on a connection. The reply lies in the arena. */
 const ProtobufCMessage *bench_cell_call(struct bw_grpc_sync *sync, const char *path,
                                         const ProtobufCMessage *request,
