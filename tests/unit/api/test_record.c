@@ -254,6 +254,29 @@ static void what_is_absent_stays_absent(void **state)
     }
 }
 
+/* It is appended when the record is encoded already, and reads as if it had been there all along. */
+static void a_join_names_its_roster_record_afterwards(void **state)
+{
+    (void)state;
+    static const uint32_t indexes[] = {0, 1, 4095};
+    for (size_t i = 0; i < BW_ARRAY_LEN(indexes); i++) {
+        struct bw_decision decision = full(BW_DECISION_JOINED), *back = NULL;
+        struct bw_id roster = id_of(9);
+        struct bw_buf bytes = {0};
+        struct bw_error err = {.code = BW_OK};
+        struct bw_arena *arena = bw_arena_create(1 << 20);
+        assert_int_equal(bw_api_record_encode(&decision, &bytes, &err), BW_OK);
+        bw_api_record_name_roster(&roster, indexes[i], &bytes);
+        if (bw_api_record_decode(bw_buf_view(&bytes), arena, &back, &err) != BW_OK)
+            fail_msg("%s (%s)", err.show, err.log);
+        same(&decision, back);
+        assert_true(bw_id_equal(&back->roster_record, &roster));
+        assert_int_equal(back->roster_index, indexes[i]);
+        bw_buf_finish(&bytes);
+        bw_arena_destroy(arena);
+    }
+}
+
 static void the_largest_mode_change_comes_back(void **state)
 {
     (void)state;
@@ -338,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_comes_back_as_it_was),
         cmocka_unit_test(what_is_absent_stays_absent),
+        cmocka_unit_test(a_join_names_its_roster_record_afterwards),
         cmocka_unit_test(the_largest_mode_change_comes_back),
         cmocka_unit_test(what_is_no_record_is_data_loss),
         cmocka_unit_test(a_record_survives_every_failed_allocation),
