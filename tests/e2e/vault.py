@@ -190,5 +190,36 @@ def check_a_wrong_keyring_is_said_and_nothing_is_wrapped_with_it(cell):
     wait_for("keys to seal with", lambda: join_canary(cell, meeting) and metric(cell, "metadata_sealed") > 0, 10, 0.5)
 
 
+def check_a_shorter_retention_is_obeyed_without_being_asked(cell):
+    cell.kill("bailiwickd", 15)
+    with open(cell.config_file(), encoding="utf-8") as file:
+        text = file.read()
+    expect("  keyring: vault.keyring\n" in text, "the configuration has another form")
+    cell.write(text.replace("  keyring: vault.keyring\n", "  keyring: vault.keyring\n  sweep: 1s\n"), "cell", "bailiwickd.yaml")
+    cell.start_daemon()
+    live, ended = harness.create(cell), harness.create(cell)
+    join_canary(cell, live)
+    join_canary(cell, ended)
+    cell.bailiwick(f"{UNIVERSITY}-app", "meeting", "end", ended)
+
+    def count(table, where="true"):
+        return int(cell.sql(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
+
+    def keys(meeting):
+        return count("keystore.meeting_key", f"meeting = '{meeting}'")
+
+    expect(count("bailiwick.roster_record") > 0 and keys(ended) == 1, "there is nothing to delete")
+    with open(os.path.join(os.environ["BW_SOURCE_DIR"], "policies/university.yaml"), encoding="utf-8") as file:
+        policy = file.read()
+    shorter = policy.replace("{ atRest: eu }", "{ atRest: eu, retention: { quality: 0s, participants: 0s } }")
+    expect(shorter != policy, "the university's policy has another form")
+    cell.bailiwick(f"{UNIVERSITY}-admin", "policy", "apply", "-f", cell.write(shorter, "shorter.yaml"))
+    tenant = f"tenant = (SELECT id FROM bailiwick.tenant WHERE name = '{UNIVERSITY}')"
+    wait_for("the roster to be deleted", lambda: count("bailiwick.roster_record", tenant) == 0, 20, 0.2)
+    wait_for("the ended meeting's key to be destroyed", lambda: keys(ended) == 0, 20, 0.2)
+    expect(keys(live) == 1, "a live meeting lost its key")
+    expect("event=metadata_swept" in cell.log_tail("bailiwickd", 400), "the log does not tell")
+
+
 if __name__ == "__main__":
     sys.exit(harness.run(sys.modules["__main__"], ("par1",)))
