@@ -223,6 +223,43 @@ class Demo:
         self.t.check("the five relays outside the policy carried nothing: received 0, forwarded 0",
                      all(one["received"] == 0 and one["forwarded"] == 0 for one in others.values()), others)
 
+    def support(self):
+        """A bad stretch in one person's path, and what support staff make of it a few seconds later."""
+        self.t.chapter("\"The meeting was bad\": for whom, and was it our routing?")
+        meeting = self.create(HOSPITAL, "dr.x@board.chu-lyon.example")["meetingId"]
+        people = [self.join(HOSPITAL, meeting, "FR", "--user", user, "--address", address)
+                  for user, address in (("marie@chu-lyon.example", "198.51.100.77"), ("paul@chu-lyon.example", "203.0.113.9"))]
+        marie = people[0]
+        # A window of quality lasts two seconds here, and is judged from 500 packets on.
+        talkers = [Participant(self.cell, one, "--rate", "350", *(("--lose", "12", "--worse-after", "2000", "--worse-for", "8500")
+                                                                 if one is marie else ()), count=14 * 350) for one in people]
+        for one in talkers:
+            one.await_admission()
+        for one in talkers:
+            one.go()
+        self.t.tell(f"Both talk; between participant {marie['slot']} and {marie['relay']} every eighth datagram is lost for 8 s.")
+        desk = f"{HOSPITAL}-support2"
+        wait_for("the meeting to be red", lambda: [one["meetingId"] for one in self.cell.bailiwick(
+            desk, "support", "search", "--worst", "red", "--since", "10m")["meetings"]] == [meeting], 30, 0.5)
+        for one in talkers:
+            one.result()
+        self.show(desk, "support", "search", "--worst", "red", "--since", "10m")
+        text = self.show(desk, "support", "timeline", meeting, lines=60)
+        self.t.check("support finds it, and sees that it was one person's path that lost packets, not the relay",
+                     "red for loss" in text and f"measured at {marie['relay']}" in text)
+        tree = self.cell.bailiwick(desk, "support", "timeline", meeting)
+        other = next(lane for lane in tree["lanes"] if lane["slot"] != marie["slot"])
+        self.t.check("the other was fine on the same relay", other["worstClass"] == "QUALITY_CLASS_GREEN", other["worstClass"])
+        joined = next(event for lane in tree["lanes"] for event in lane["events"] if event["what"] == "WHAT_JOINED")
+        self.t.check(f"the timeline names policy revision {joined['decision']['policyRevision']} and the {joined['rejectedTotal']} relays that it rejected",
+                     joined["rejectedTotal"] == 5 and joined["decision"]["policyRevision"] >= 1, joined)
+        self.t.check("marie@chu-lyon.example is m***@chu-lyon.example to tier 2",
+                     tree["lanes"][0]["who"] == "m***@chu-lyon.example", tree["lanes"][0]["who"])
+        first = self.cell.bailiwick(f"{HOSPITAL}-support1", "support", "timeline", meeting)["lanes"]
+        self.t.check("and \"participant 1\" to tier 1", first[0]["who"] == "participant 1" and not first[0].get("addressPrefix"), first[0])
+        asked = self.cell.sql(f"SELECT count(*) FROM bailiwick.audit WHERE meeting = '{meeting}'")[0][0]
+        self.t.check(f"each look was written down before its answer: {asked} rows of audit", int(asked) >= 4, asked)
+
     def wrong_relay(self):
         self.t.chapter("A grant is for one relay")
         admission = dict(self.people[0], mediaAddress=f"127.0.0.1:{self.cell.state['ports']['ash1']}", relay="ash1")
@@ -392,6 +429,7 @@ class Demo:
         self.consultation()
         self.refusals()
         self.media()
+        self.support()
         self.wrong_relay()
         self.lecture()
         self.rtp()

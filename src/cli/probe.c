@@ -2,9 +2,11 @@
 
 #include "bailiwick/v1/fleet.pb-c.h"
 #include "bailiwick/v1/meeting.pb-c.h"
+#include "bailiwick/v1/support.pb-c.h"
 #include "bailiwick/v1/tenant.pb-c.h"
 #include "crypto/certificate.h"
 #include "crypto/pem.h"
+#include "runtime/clock.h"
 #include "runtime/file.h"
 
 static uint64_t newest_heartbeat(const Bailiwick__V1__ListRelaysResponse *answer)
@@ -58,6 +60,24 @@ static enum bw_probe as_app(struct bw_cli *cli, const char *tenant, const char *
     return BW_PROBE_DONE;
 }
 
+static enum bw_probe as_support(struct bw_cli *cli, const char *tenant, const char **what,
+                                struct bw_grpc_outcome *outcome)
+{
+    enum { HOUR_MS = 3600000 };
+    Bailiwick__V1__SearchMeetingsRequest request = BAILIWICK__V1__SEARCH_MEETINGS_REQUEST__INIT;
+    Bailiwick__V1__TimeRange when = BAILIWICK__V1__TIME_RANGE__INIT;
+    const ProtobufCMessage *answer = NULL;
+    *what = "SupportService.SearchMeetings";
+    when.to_unix_ms = (int64_t)bw_clock_wall_ms();
+    when.from_unix_ms = when.to_unix_ms - HOUR_MS;
+    request.tenant = tenant;
+    request.when = &when;
+    request.page_size = 1;
+    bw_server_try(cli, BW_METHOD(SupportService, SearchMeetings), &request.base,
+                  &bailiwick__v1__search_meetings_response__descriptor, &answer, outcome);
+    return BW_PROBE_DONE;
+}
+
 enum bw_probe bw_probe_call(struct bw_cli *cli, enum bw_identity_kind kind, const char **what,
                             struct bw_grpc_outcome *outcome, uint64_t *heartbeat_ms)
 {
@@ -66,10 +86,12 @@ enum bw_probe bw_probe_call(struct bw_cli *cli, enum bw_identity_kind kind, cons
         tenant = cli->settings->tenant.value;
     if (kind == BW_IDENTITY_OPERATOR)
         return as_operator(cli, what, outcome, heartbeat_ms);
-    if (kind != BW_IDENTITY_ADMIN && kind != BW_IDENTITY_APP)
+    if (kind != BW_IDENTITY_ADMIN && kind != BW_IDENTITY_APP && kind != BW_IDENTITY_SUPPORT)
         return BW_PROBE_NONE_BUILT;
     if (tenant == NULL)
         return BW_PROBE_NO_TENANT;
+    if (kind == BW_IDENTITY_SUPPORT)
+        return as_support(cli, tenant, what, outcome);
     return kind == BW_IDENTITY_ADMIN ? as_admin(cli, tenant, what, outcome)
                                      : as_app(cli, tenant, what, outcome);
 }

@@ -16,10 +16,12 @@ check() { # NAME CONDITION...
 held() { grep -q "✓.*$1" out.txt; }
 
 check demo_ends_with_status_0 [ $status -eq 0 ]
-check demo_says_how_many_checks_held grep -Eq '^Everything shown held: [0-9]+ checks in 11 chapters' out.txt
+check demo_says_how_many_checks_held grep -Eq '^Everything shown held: [0-9]+ checks in 12 chapters' out.txt
 check demo_shows_a_meeting_that_stays_in_france held 'all three are on par1'
 check demo_shows_a_reason_for_every_other_relay held 'the five others are rejected'
 check demo_shows_that_relays_outside_the_policy_carried_nothing held 'carried nothing'
+check demo_finds_a_bad_stretch_as_support_would held "one person's path that lost packets"
+check demo_masks_people held 'to tier 2'
 check demo_shows_datagrams_across_a_link held 'datagrams crossed the link both ways'
 check demo_shows_that_a_grant_is_for_one_relay held 'the relay in Ashburn refuses it'
 check demo_moves_a_meeting_when_its_relay_is_killed held 'exactly those on the dead relay were moved'

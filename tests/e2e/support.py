@@ -110,6 +110,8 @@ def check_tiers_see_what_is_theirs(cell):
     for who in (TIER1, TIER2, ADMIN):
         seen = cell.bailiwick(who, "support", "timeline", meeting, text=True) + str(timeline(cell, meeting, who=who))
         expect("klara" not in seen and "198.51.100.77" not in seen, f"{who} sees a person whole")
+    told = cell.bailiwick(TIER1, "whoami")
+    expect(told["accepted"] and told["kind"] == "support", f"whoami says {told}")
     cell.bailiwick(f"{COMPANY}-support2", "support", "timeline", meeting, expect=5)
     cell.bailiwick(f"{COMPANY}-support2", "support", "search", "--tenant", UNIVERSITY, expect=4)
     cell.bailiwick(f"{UNIVERSITY}-app", "support", "search", expect=4)
