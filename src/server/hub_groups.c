@@ -474,7 +474,7 @@ static void poll_done(struct bw_mail *mail)
     struct bw_hub *hub = poll->hub;
     hub_now(hub);
     hub->polling = false;
-    for (size_t i = 0; poll->error.code == BW_OK && i < poll->count; i++) {
+    for (size_t i = 0; poll->error.code == BW_OK && !hub->stopped && i < poll->count; i++) {
         if (poll->groups[i].ours)
             continue; /* its changes come by mail from the worker that wrote it */
         struct hub_group *group = NULL;

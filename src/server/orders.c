@@ -523,25 +523,37 @@ static void run(struct bw_desk_job *job, struct bw_store_db *db)
     }
 }
 
+static void refuse_stopping(struct bw_desk_order *order)
+{
+    bw_fail(&order->error, BW_UNAVAILABLE, "SHUTTING_DOWN", "this replica is stopping; ask another one");
+    order->done(order);
+}
+
 /* On the worker's thread, once the hub has given back what it could. */
 static void to_the_desk(struct bw_mail *mail)
 {
     struct trip *trip = trip_of_last(mail);
-    bw_desk_post(trip->daemon->desk, &trip->job);
+    struct bw_desk_order *order = trip->order;
+    if (trip->daemon->desk != NULL) {
+        bw_desk_post(trip->daemon->desk, &trip->job);
+        return;
+    }
+    bw_free(trip);
+    refuse_stopping(order);
 }
 
 void bw_orders_post(struct bw_worker *worker, struct bw_desk_order *order)
 {
     struct trip *trip = bw_calloc(1, sizeof *trip);
     order->error.code = BW_OK;
-    if (trip == NULL || bw_worker_daemon(worker)->desk == NULL) {
-        if (trip == NULL)
-            bw_fail_memory(&order->error);
-        else
-            bw_fail(&order->error, BW_UNAVAILABLE, "SHUTTING_DOWN",
-                    "this replica is stopping; ask another one");
-        bw_free(trip);
+    if (trip == NULL) {
+        bw_fail_memory(&order->error);
         order->done(order);
+        return;
+    }
+    if (bw_worker_daemon(worker)->desk == NULL) {
+        bw_free(trip);
+        refuse_stopping(order);
         return;
     }
     trip->job.run = run;

@@ -50,7 +50,7 @@ void bw_vault_keeper_destroy(struct bw_vault_keeper *keeper);
 
 /* Of the configuration: pins the scope keys. */
 const uint8_t *bw_vault_keeper_service_public(const struct bw_vault_keeper *keeper);
-/* Any thread. */
+/* Any thread. NULL: stopped. */
 struct bw_vault_client *bw_vault_keeper_client(struct bw_vault_keeper *keeper);
 /* Somebody seals for this tenant and has no key of today. Any thread. */
 void bw_vault_keeper_want(struct bw_vault_keeper *keeper, const struct bw_id *tenant);

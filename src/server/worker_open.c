@@ -93,6 +93,13 @@ void bw_worker_open(void *context, struct bw_api_opening *opening)
         opening->done(opening);
         return;
     }
+    struct bw_vault_client *vault = bw_vault_keeper_client(worker->daemon->vault);
+    if (vault == NULL) {
+        (void)bw_fail(&opening->error, BW_UNAVAILABLE, "SHUTTING_DOWN",
+                      "this replica is stopping; ask another one");
+        opening->done(opening);
+        return;
+    }
     struct opening_trip *trip = bw_calloc(1, sizeof *trip);
     if (trip == NULL) {
         (void)bw_fail_memory(&opening->error);
@@ -119,5 +126,5 @@ void bw_worker_open(void *context, struct bw_api_opening *opening)
         .max_rows = opening->max_rows,
     };
     bw_vault_encode_request(&request, &trip->call.request);
-    bw_vault_client_ask(bw_vault_keeper_client(worker->daemon->vault), &trip->call);
+    bw_vault_client_ask(vault, &trip->call);
 }

@@ -109,6 +109,8 @@ static void row_done(void *context, const struct bw_store_result *result)
 static enum bw_code submit_row(void *context, const struct bw_row *row, void *token, struct bw_error *err)
 {
     struct bw_worker *worker = context;
+    if (worker->writer == NULL)
+        return bw_fail(err, BW_UNAVAILABLE, "SHUTTING_DOWN", "this replica is stopping; ask another one");
     struct row_trip *trip = bw_malloc(sizeof *trip);
     if (trip == NULL)
         return bw_fail_memory(err);
@@ -259,6 +261,10 @@ static void load_done(struct bw_mail *mail)
 static void load(void *context, const struct bw_id *meeting)
 {
     struct bw_worker *worker = context;
+    if (worker->daemon->desk == NULL) { /* the end: nobody reads it any more */
+        bw_owner_loaded(worker->owner, meeting, BW_UNAVAILABLE, NULL, 0);
+        return;
+    }
     struct load_job *job = bw_calloc(1, sizeof *job);
     struct bw_arena *arena = bw_arena_create(LOAD_ARENA_BYTES);
     if (job == NULL || arena == NULL) {
