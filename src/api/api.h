@@ -65,6 +65,9 @@ struct bw_api_ports {
     /* Asks the vault; opening->row and ->done run on this worker, `done` maybe at once. NULL: metadata is not
      * kept. */
     void (*open)(void *context, struct bw_api_opening *opening);
+    /* Has the vault destroy a meeting's keys; erasure->done runs on this worker, maybe at once. NULL: as
+     * `open`. */
+    void (*erase)(void *context, struct bw_api_erasure *erasure);
 };
 
 struct bw_api_config {

@@ -68,6 +68,7 @@ void bw_api_create_tenant(struct bw_api_call *call);
 void bw_api_list_tenants(struct bw_api_call *call);
 void bw_api_get_tenant(struct bw_api_call *call);
 void bw_api_issue_app_credential(struct bw_api_call *call);
+void bw_api_erase_meeting(struct bw_api_call *call);
 void bw_api_search_meetings(struct bw_api_call *call);
 void bw_api_get_timeline(struct bw_api_call *call);
 void bw_api_get_stream_series(struct bw_api_call *call);

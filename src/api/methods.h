@@ -72,7 +72,7 @@
     X(SupportService, ListGrants, NONE, BW_API_SUPPORT, FIELD, NO, YES, bw_api_later)                        \
     X(SubjectService, ExportSubject, SERVER, BW_API_ADMIN, FIELD, YES, YES, bw_api_later)                    \
     X(SubjectService, EraseSubject, NONE, BW_API_ADMIN, FIELD, YES, YES, bw_api_later)                       \
-    X(SubjectService, EraseMeeting, NONE, BW_API_ADMIN, FIELD, YES, YES, bw_api_later)                       \
+    X(SubjectService, EraseMeeting, NONE, BW_API_ADMIN, FIELD, YES, YES, bw_api_erase_meeting)               \
     X(KeyService, RegisterKey, NONE, BW_API_KEYS, FIELD, YES, YES, bw_api_later)                             \
     X(KeyService, ListKeys, NONE, BW_API_KEYS, FIELD, NO, NO, bw_api_later)                                  \
     X(KeyService, GetKeyStatus, NONE, BW_API_KEYS, FIELD, NO, NO, bw_api_later)                              \

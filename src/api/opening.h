@@ -62,4 +62,19 @@ struct bw_api_opening {
     struct bw_error error;
 };
 
+/* Destroying the keys of a meeting; the asker's memory until `done`. */
+struct bw_api_erasure {
+    const char *actor, *method;
+    struct bw_id request, tenant, meeting;
+    void (*done)(struct bw_api_erasure *erasure);
+    void *context;
+
+    struct bw_error error;
+    /* The receipt. */
+    struct bw_id receipt;
+    uint64_t at_ms;
+    uint32_t meeting_keys, scope_keys; /* destroyed */
+    uint8_t signature[64];
+};
+
 #endif

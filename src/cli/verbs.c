@@ -18,7 +18,7 @@ LATER(support, now);
 LATER(support, compare);
 LATER(support, export);
 LATER(support, grant);
-LATER_NOUN(data);
+LATER(data, export);
 LATER_NOUN(key);
 LATER_NOUN(audit);
 LATER_NOUN(login);
@@ -70,7 +70,8 @@ static const struct bw_verb *const verbs[] = {
     &later_support_compare,
     &later_support_export,
     &later_support_grant,
-    &later_data,
+    &later_data_export,
+    &bw_verb_data_erase,
     &later_key,
     &later_audit,
     &later_login,

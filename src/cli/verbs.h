@@ -17,6 +17,7 @@ extern const struct bw_verb bw_verb_relay_enroll, bw_verb_relay_list, bw_verb_re
     bw_verb_relay_cordon, bw_verb_relay_uncordon, bw_verb_relay_drain, bw_verb_relay_remove;
 extern const struct bw_verb bw_verb_support_why, bw_verb_support_search, bw_verb_support_show,
     bw_verb_support_timeline, bw_verb_support_stats;
+extern const struct bw_verb bw_verb_data_erase;
 extern const struct bw_verb bw_verb_context_list, bw_verb_context_use, bw_verb_context_set;
 extern const struct bw_verb bw_verb_whoami, bw_verb_doctor, bw_verb_completion, bw_verb_version;
 

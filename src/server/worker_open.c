@@ -1,6 +1,7 @@
 /* The port `open`: an opening of the services becomes a question to the vault, and its rows come back. */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "server/vault_keeper.h"
@@ -80,29 +81,32 @@ static void replied(struct bw_vault_call *call, enum bw_code code, const struct 
     opening->done(opening);
 }
 
+/* NULL: *err says why nothing can be asked. */
+static struct bw_vault_client *vault_of(const struct bw_worker *worker, struct bw_error *err)
+{
+    err->code = BW_OK;
+    if (worker->daemon->vault == NULL) {
+        (void)bw_fail(
+            err, BW_FAILED_PRECONDITION, "KEY_UNAVAILABLE",
+            "this cell keeps no metadata (NOT_KEPT): nobody's quality or name is stored; an operator "
+            "can change that with `vault:` in the configuration");
+        return NULL;
+    }
+    struct bw_vault_client *vault = bw_vault_keeper_client(worker->daemon->vault);
+    if (vault == NULL)
+        (void)bw_fail(err, BW_UNAVAILABLE, "SHUTTING_DOWN", "this replica is stopping; ask another one");
+    return vault;
+}
+
 void bw_worker_open(void *context, struct bw_api_opening *opening)
 {
     struct bw_worker *worker = context;
-    opening->error.code = BW_OK;
     opening->cut = false;
-    if (worker->daemon->vault == NULL) {
-        (void)bw_fail(
-            &opening->error, BW_FAILED_PRECONDITION, "KEY_UNAVAILABLE",
-            "this cell keeps no metadata (NOT_KEPT): nobody's quality or name is stored; an operator "
-            "can change that with `vault:` in the configuration");
-        opening->done(opening);
-        return;
-    }
-    struct bw_vault_client *vault = bw_vault_keeper_client(worker->daemon->vault);
-    if (vault == NULL) {
-        (void)bw_fail(&opening->error, BW_UNAVAILABLE, "SHUTTING_DOWN",
-                      "this replica is stopping; ask another one");
-        opening->done(opening);
-        return;
-    }
-    struct opening_trip *trip = bw_calloc(1, sizeof *trip);
-    if (trip == NULL) {
+    struct bw_vault_client *vault = vault_of(worker, &opening->error);
+    struct opening_trip *trip = vault != NULL ? bw_calloc(1, sizeof *trip) : NULL;
+    if (vault != NULL && trip == NULL)
         (void)bw_fail_memory(&opening->error);
+    if (trip == NULL) {
         opening->done(opening);
         return;
     }
@@ -124,6 +128,66 @@ void bw_worker_open(void *context, struct bw_api_opening *opening)
         .from_ms = opening->from_ms,
         .to_ms = opening->to_ms,
         .max_rows = opening->max_rows,
+    };
+    bw_vault_encode_request(&request, &trip->call.request);
+    bw_vault_client_ask(vault, &trip->call);
+}
+
+/* ---- erasing ---- */
+
+struct erasure_trip {
+    struct bw_vault_call call; /* first */
+    struct bw_api_erasure *erasure;
+};
+
+static void erased(struct bw_vault_call *call, enum bw_code code, const struct bw_vault_reply *reply,
+                   const struct bw_error *err, bool last)
+{
+    struct erasure_trip *trip = (struct erasure_trip *)call;
+    struct bw_api_erasure *erasure = trip->erasure;
+    if (code != BW_OK) {
+        erasure->error = *err;
+    } else if (reply->type != BW_VAULT_RECEIPT) {
+        (void)bw_fail(&erasure->error, BW_INTERNAL, NULL, "the vault gave an answer to another question");
+    } else {
+        const struct bw_vault_receipt *receipt = &reply->receipt;
+        erasure->receipt = receipt->id;
+        erasure->at_ms = receipt->at_ms;
+        erasure->meeting_keys = receipt->meeting_keys;
+        erasure->scope_keys = receipt->scope_keys;
+        memcpy(erasure->signature, receipt->signature, sizeof erasure->signature);
+    }
+    if (!last)
+        return;
+    bw_free(trip);
+    erasure->done(erasure);
+}
+
+_Static_assert(sizeof((struct bw_api_erasure){0}.signature) == BW_ED25519_SIGNATURE_SIZE, "a receipt's");
+
+void bw_worker_erase(void *context, struct bw_api_erasure *erasure)
+{
+    struct bw_worker *worker = context;
+    struct bw_vault_client *vault = vault_of(worker, &erasure->error);
+    struct erasure_trip *trip = vault != NULL ? bw_calloc(1, sizeof *trip) : NULL;
+    if (vault != NULL && trip == NULL)
+        (void)bw_fail_memory(&erasure->error);
+    if (trip == NULL) {
+        erasure->done(erasure);
+        return;
+    }
+    trip->erasure = erasure;
+    trip->call.back = worker->mailbox;
+    trip->call.replied = erased;
+    const struct bw_vault_request request = {
+        .type = BW_VAULT_ERASE,
+        .caller = {.actor = bw_view_str(erasure->actor),
+                   .method = bw_view_str(erasure->method),
+                   .request = erasure->request,
+                   .role = BW_VAULT_ROLE_TENANT_ADMIN}, /* the gate lets nobody else in */
+        .tenant = erasure->tenant,
+        .meeting = erasure->meeting,
+        .erasure = BW_VAULT_ERASE_MEETING,
     };
     bw_vault_encode_request(&request, &trip->call.request);
     bw_vault_client_ask(vault, &trip->call);

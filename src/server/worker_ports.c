@@ -223,5 +223,6 @@ struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker)
         .country_of = country_of,
         .quality = quality,
         .open = bw_worker_open,
+        .erase = bw_worker_erase,
     };
 }

@@ -50,6 +50,7 @@ void bw_worker_flush_group(void *worker);
 BW_MUST_USE enum bw_code bw_worker_create_roster(struct bw_worker *worker, struct bw_error *err);
 /* worker_open.c: the services' port towards the vault */
 void bw_worker_open(void *worker, struct bw_api_opening *opening);
+void bw_worker_erase(void *worker, struct bw_api_erasure *erasure);
 /* worker_ports.c */
 struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker);
 

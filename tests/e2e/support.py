@@ -232,6 +232,32 @@ def check_small_groups_are_not_shown_to_tier_1(cell):
     expect("not added up by CLIENT_VERSION yet" in said, f"what is not built yet: {said}")
 
 
+def check_an_erased_meeting_says_so_and_keeps_its_routing(cell):
+    meeting = harness.create(cell)
+    someone = join(cell, meeting, KLARA, "198.51.100.77")
+    cell.bailiwick(f"{UNIVERSITY}-app", "meeting", "report-quality", meeting, someone["rosterEntry"], "--stat",
+                   "packetsReceived=900", "--stat", "packetsLost=100")
+    lane, = wait_for("what was measured", lambda: [one for one in timeline(cell, meeting)["lanes"] if one["streams"]], 15, 0.5)
+    expect(lane["who"] == "c***@uni-example.example", f"before: {lane}")
+    said = cell.bailiwick(ADMIN, "data", "erase", "--meeting", meeting, expect=6, text=True)
+    expect("end" in said, f"a live meeting: {said}")
+    cell.bailiwick(f"{UNIVERSITY}-app", "meeting", "end", meeting)
+    cell.bailiwick(TIER2, "data", "erase", "--meeting", meeting, expect=4)
+    request = harness.request_id()
+    receipt = cell.bailiwick(ADMIN, "data", "erase", "--meeting", meeting, "--request-id", request)["receipt"]
+    expect(receipt["meetingId"] == meeting and receipt["keysDestroyed"] >= 1, f"the receipt: {receipt}")
+    again = cell.bailiwick(ADMIN, "data", "erase", "--meeting", meeting, "--request-id", request)["receipt"]
+    expect(again == receipt, f"another receipt: {again}")
+    tree = timeline(cell, meeting)
+    expect([(one["part"], one["reason"]) for one in tree["missing"]] == [("people", "ERASED"), ("quality", "ERASED")], f"after: {tree}")
+    lane, = tree["lanes"]
+    expect(lane["who"] == "participant 1" and not lane["streams"] and events(lane, "JOINED")[0]["relay"] == someone["relay"],
+           f"after: {lane}")
+    text = cell.bailiwick(TIER2, "support", "timeline", meeting, text=True)
+    expect("missing: people (ERASED)" in text and "joined on " in text, text)
+    expect(next(one for one in search(cell) if one["meetingId"] == meeting)["worstClass"] == "QUALITY_CLASS_GREY", "not grey")
+
+
 def check_what_is_not_built_says_so(cell):
     for argv, words in ((("support", "stats", "--by", "asn"), "ASN"),):
         expect(words in cell.bailiwick(TIER2, *argv, expect=2, text=True), f"{argv}")
