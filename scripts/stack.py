@@ -25,6 +25,7 @@ CELL = "eu"
 RELAYS = ("par1", "fra1", "zrh1", "lon1", "ash1", "sin1")
 # The tenants whose residency is this cell, and the file with the policy of each.
 TENANTS = {"chu-lyon": "fr-hospital.yaml", "uni-example": "university.yaml", "acme-europe": "multinational-eu.yaml"}
+SHOWN = "acme-europe"  # whose meeting `up` leaves to look at
 SERVE_LOGIN, VAULT_LOGIN = "bailiwick_serve_login", "bailiwick_vault_login"
 LOGINS = {SERVE_LOGIN: "bailiwick_serve", VAULT_LOGIN: "bailiwick_vault"}
 START_S = 30
@@ -377,6 +378,21 @@ class Stack:
         if not self.bailiwick("operator", "tenant", "show", tenant)["tenant"].get("policyRevision"):
             self.bailiwick(f"{tenant}-admin", "policy", "apply", "-f", os.path.join(ROOT, "policies", policy))
 
+    def leave_a_meeting(self):
+        """A meeting that one of three had trouble in, as their applications report it: something to look at."""
+        app = f"{SHOWN}-app"
+        meeting = self.bailiwick(app, "meeting", "create", "--host", f"lea@{SHOWN}.example")["meeting"]["meetingId"]
+        people = [self.bailiwick(app, "meeting", "join", meeting, "--country", country, "--kind", "web", "--capable", "sframe",
+                                 "--user", f"{who}@{SHOWN}.example", "--address", address, "--client-version", "web/4.2")["admission"]
+                  for who, country, address in (("lea", "FR", "198.51.100.7"), ("max", "DE", "203.0.113.9"), ("ida", "FR", "192.0.2.5"))]
+        begun = int(time.time() * 1000)
+        for window in range(12):
+            for person in people[:2]:
+                lost = 70 if person is people[1] and 3 <= window < 9 else 1
+                self.bailiwick(app, "meeting", "report-quality", meeting, person["rosterEntry"], "--window", "2s",
+                               "--start", str(begun + 2000 * window), "--media", "audio", "--stat", f"packetsReceived={700 - lost}",
+                               "--stat", f"packetsLost={lost}", "--stat", "jitter=0.004", "--stat", "roundTripTime=0.06")
+
     # ---- up and down ----
 
     def running(self):
@@ -405,7 +421,7 @@ class Stack:
         fleet = self.relays()
         for name in relays:
             self.start_relay(name, fleet[name]["facts"])
-        say(f"{len(TENANTS)} tenants, an admin and an app for each, their policies")
+        say(f"{len(TENANTS)} tenants, an admin, an app and support staff for each, their policies")
         for tenant, policy in TENANTS.items():
             self.add_tenant(tenant, policy)
         self.await_relays(relays)
@@ -457,6 +473,7 @@ The cell serves gRPC on 127.0.0.1:{stack.state['ports']['grpc']}, /healthz, /rea
     {program} --context chu-lyon-admin policy get             # as a tenant's admin
     {program} --context chu-lyon-app meeting create --host dr.x@chu-lyon.example
     {program} --context chu-lyon-app meeting join MEETING --country FR --kind native --capable sframe-mls
+    {program} --context {SHOWN}-support2 support search     # as support staff; then: support timeline MEETING
     {program} context list                                    # who else one can be
 
 Logs, configurations and keys are in {stack.folder}. ./dev down ends and removes all of it.
@@ -478,6 +495,8 @@ def main(verb):
         if verb == "up":
             before = stack.running()
             stack.up(say=lambda words: print(f"./dev up: {words}", file=sys.stderr, flush=True))
+            if not before:
+                stack.leave_a_meeting()
             print("The stack was up already." if len(before) == 1 + len(RELAYS) else "The stack is up.")
             print(how_to_talk(stack), end="")
         else:

@@ -8,6 +8,7 @@
 #include "cli/support.h"
 #include "cli/verbs.h"
 #include "cli/when.h"
+#include "quality/classify.h"
 
 enum { CURVE = 60 };
 
@@ -85,18 +86,20 @@ static void put_curve(struct bw_cli *cli, const json_t *series, struct bw_buf *o
 {
     const json_t *values = json_object_get(series, "values"), *value;
     unsigned metric = metric_of(series);
-    uint64_t most = 0;
+    uint64_t most = 0, least = UINT64_MAX;
+    bool low_is_bad = metric == BW_QUALITY_METRIC_R || metric == BW_QUALITY_METRIC_FRAMES_PER_SECOND;
     size_t i;
     json_array_foreach(values, i, value)
     {
         const char *text = json_string_value(value);
         int64_t v = text != NULL ? strtoll(text, NULL, 10) : json_integer_value(value);
         most = v > (int64_t)most ? (uint64_t)v : most;
+        least = v >= 0 && (uint64_t)v < least ? (uint64_t)v : least;
     }
     bw_buf_printf(out, "%-18s", metric != 0 ? bw_metric_names[metric - 1] : "?");
     bw_spark(values, CURVE, bw_support_utf8(cli), out);
-    bw_buf_append_str(out, "  up to ");
-    bw_metric_print(metric, most, out);
+    bw_buf_append_str(out, low_is_bad ? "  down to " : "  up to ");
+    bw_metric_print(metric, low_is_bad ? least : most, out);
     bw_buf_append_str(out, "\n");
 }
 
