@@ -127,6 +127,7 @@ static void forget_senders(const struct bw_relay_core *core, struct relay_link *
             const struct bw_relay_path path = relay_path_of_sender(link, sender);
             core->hooks.measured(core->hooks.context, &path);
         }
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): inside uthash */
         HASH_DEL(link->senders, sender);
         bw_free(sender);
     }

@@ -85,9 +85,11 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
     return result;
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter): libmicrohttpd's signature */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *data, size_t *data_size,
                               void **request)
+/* NOLINTEND(readability-non-const-parameter) */
 {
     (void)version, (void)data, (void)data_size, (void)request;
     static const char text[] = "text/plain; charset=utf-8";
