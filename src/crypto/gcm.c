@@ -9,6 +9,7 @@
 struct bw_gcm {
     EVP_CIPHER *cipher; /* fetched once: a look-up by name costs more than a small record */
     EVP_CIPHER_CTX *context;
+    bool keeps; /* the context is set up for sealing, and has a key */
 };
 
 enum bw_code bw_gcm_create(struct bw_gcm **out, struct bw_error *err)
@@ -54,7 +55,8 @@ static bool feed(struct bw_gcm *gcm, struct bw_view aad, struct bw_view in, uint
     return in.len == 0 || EVP_CipherUpdate(gcm->context, out, &n, in.data, (int)in.len) == 1;
 }
 
-enum bw_code bw_gcm_seal(struct bw_gcm *gcm, const uint8_t key[BW_GCM_KEY_SIZE],
+/* Leaves the context set up when it succeeds. */
+static enum bw_code seal(struct bw_gcm *gcm, const uint8_t key[BW_GCM_KEY_SIZE],
                          const uint8_t nonce[BW_GCM_NONCE_SIZE], struct bw_view aad, struct bw_view plaintext,
                          uint8_t *ciphertext, uint8_t tag[BW_GCM_TAG_SIZE], struct bw_error *err)
 {
@@ -62,13 +64,37 @@ enum bw_code bw_gcm_seal(struct bw_gcm *gcm, const uint8_t key[BW_GCM_KEY_SIZE],
         return bw_fail(err, BW_INVALID_ARGUMENT, NULL, "a sealed record is at most %d bytes", INT_MAX);
     uint8_t none[1];
     int n;
-    bool ok = EVP_CipherInit_ex2(gcm->context, gcm->cipher, key, nonce, 1, NULL) == 1 &&
-              feed(gcm, aad, plaintext, ciphertext) && EVP_CipherFinal_ex(gcm->context, none, &n) == 1 &&
-              EVP_CIPHER_CTX_ctrl(gcm->context, EVP_CTRL_AEAD_GET_TAG, BW_GCM_TAG_SIZE, tag) == 1;
+    const EVP_CIPHER *cipher = gcm->keeps ? NULL : gcm->cipher;
+    gcm->keeps = EVP_CipherInit_ex2(gcm->context, cipher, key, nonce, 1, NULL) == 1 &&
+                 feed(gcm, aad, plaintext, ciphertext) && EVP_CipherFinal_ex(gcm->context, none, &n) == 1 &&
+                 EVP_CIPHER_CTX_ctrl(gcm->context, EVP_CTRL_AEAD_GET_TAG, BW_GCM_TAG_SIZE, tag) == 1;
+    if (gcm->keeps)
+        return BW_OK;
+    bw_gcm_forget(gcm);
+    return bw_fail(err, BW_INTERNAL, NULL, "sealing failed");
+}
+
+enum bw_code bw_gcm_seal(struct bw_gcm *gcm, const uint8_t key[BW_GCM_KEY_SIZE],
+                         const uint8_t nonce[BW_GCM_NONCE_SIZE], struct bw_view aad, struct bw_view plaintext,
+                         uint8_t *ciphertext, uint8_t tag[BW_GCM_TAG_SIZE], struct bw_error *err)
+{
+    enum bw_code code = seal(gcm, key, nonce, aad, plaintext, ciphertext, tag, err);
+    bw_gcm_forget(gcm);
+    return code;
+}
+
+enum bw_code bw_gcm_seal_keeping(struct bw_gcm *gcm, const uint8_t key[BW_GCM_KEY_SIZE],
+                                 const uint8_t nonce[BW_GCM_NONCE_SIZE], struct bw_view aad,
+                                 struct bw_view plaintext, uint8_t *ciphertext, uint8_t tag[BW_GCM_TAG_SIZE],
+                                 struct bw_error *err)
+{
+    return seal(gcm, key, nonce, aad, plaintext, ciphertext, tag, err);
+}
+
+void bw_gcm_forget(struct bw_gcm *gcm)
+{
     EVP_CIPHER_CTX_reset(gcm->context);
-    if (!ok)
-        return bw_fail(err, BW_INTERNAL, NULL, "sealing failed");
-    return BW_OK;
+    gcm->keeps = false;
 }
 
 enum bw_code bw_gcm_open(struct bw_gcm *gcm, const uint8_t key[BW_GCM_KEY_SIZE],
@@ -82,11 +108,13 @@ enum bw_code bw_gcm_open(struct bw_gcm *gcm, const uint8_t key[BW_GCM_KEY_SIZE],
     for (size_t i = 0; i < sizeof expected; i++)
         expected[i] = tag[i];
     int n;
+    if (gcm->keeps)
+        bw_gcm_forget(gcm);
     bool ready = EVP_CipherInit_ex2(gcm->context, gcm->cipher, key, nonce, 0, NULL) == 1 &&
                  EVP_CIPHER_CTX_ctrl(gcm->context, EVP_CTRL_AEAD_SET_TAG, sizeof expected, expected) == 1 &&
                  feed(gcm, aad, ciphertext, plaintext);
     bool authentic = ready && EVP_CipherFinal_ex(gcm->context, none, &n) == 1;
-    EVP_CIPHER_CTX_reset(gcm->context);
+    bw_gcm_forget(gcm);
     if (authentic)
         return BW_OK;
     if (ciphertext.len > 0)

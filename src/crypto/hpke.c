@@ -61,27 +61,63 @@ struct schedule {
     uint8_t key[BW_GCM_KEY_SIZE], nonce[BW_GCM_NONCE_SIZE];
 };
 
-/* ExtractAndExpand (4.1) and KeySchedule (5.1) for base mode: no pre-shared key. */
-static void derive(const uint8_t dh[BW_X25519_SIZE], const uint8_t enc[BW_X25519_SIZE],
-                   const uint8_t recipient_public[BW_X25519_SIZE], struct bw_view info, struct schedule *out)
+/* ExtractAndExpand (4.1). */
+static void share(const uint8_t dh[BW_X25519_SIZE], const uint8_t enc[BW_X25519_SIZE],
+                  const uint8_t recipient_public[BW_X25519_SIZE], uint8_t shared[BW_SHA256_SIZE])
 {
-    const struct bw_view none = bw_view_of(NULL, 0);
-    uint8_t prk[BW_SHA256_SIZE], shared[BW_SHA256_SIZE], kem_context[2 * BW_X25519_SIZE];
+    uint8_t prk[BW_SHA256_SIZE], kem_context[2 * BW_X25519_SIZE];
     memcpy(kem_context, enc, BW_X25519_SIZE);
     memcpy(kem_context + BW_X25519_SIZE, recipient_public, BW_X25519_SIZE);
-    labeled_extract(SUITE(kem_suite), none, "eae_prk", bw_view_of(dh, BW_X25519_SIZE), prk);
+    labeled_extract(SUITE(kem_suite), bw_view_of(NULL, 0), "eae_prk", bw_view_of(dh, BW_X25519_SIZE), prk);
     labeled_expand(SUITE(kem_suite), prk, "shared_secret", bw_view_of(kem_context, sizeof kem_context),
-                   shared, sizeof shared);
+                   shared, BW_SHA256_SIZE);
+    bw_wipe(prk, sizeof prk);
+}
 
-    uint8_t context[1 + 2 * BW_SHA256_SIZE] = {0}; /* mode_base */
+/* KeySchedule (5.1) for base mode: no pre-shared key. */
+static void derive(const uint8_t shared[BW_SHA256_SIZE], struct bw_view info, struct schedule *out)
+{
+    const struct bw_view none = bw_view_of(NULL, 0);
+    uint8_t prk[BW_SHA256_SIZE], context[1 + 2 * BW_SHA256_SIZE] = {0}; /* mode_base */
     labeled_extract(SUITE(hpke_suite), none, "psk_id_hash", none, context + 1);
     labeled_extract(SUITE(hpke_suite), none, "info_hash", info, context + 1 + BW_SHA256_SIZE);
-    labeled_extract(SUITE(hpke_suite), bw_view_of(shared, sizeof shared), "secret", none, prk);
+    labeled_extract(SUITE(hpke_suite), bw_view_of(shared, BW_SHA256_SIZE), "secret", none, prk);
     struct bw_view whole = bw_view_of(context, sizeof context);
     labeled_expand(SUITE(hpke_suite), prk, "key", whole, out->key, sizeof out->key);
     labeled_expand(SUITE(hpke_suite), prk, "base_nonce", whole, out->nonce, sizeof out->nonce);
     bw_wipe(prk, sizeof prk);
-    bw_wipe(shared, sizeof shared);
+}
+
+enum bw_code bw_hpke_encapsulate(const uint8_t recipient_public[BW_X25519_SIZE],
+                                 const uint8_t ephemeral[BW_X25519_SIZE], struct bw_hpke_capsule *capsule,
+                                 struct bw_error *err)
+{
+    uint8_t enc[BW_X25519_SIZE], dh[BW_X25519_SIZE];
+    enum bw_code code = bw_x25519_pair(ephemeral, recipient_public, enc, dh, err);
+    if (code != BW_OK)
+        return code;
+    memcpy(capsule->enc, enc, sizeof enc);
+    share(dh, enc, recipient_public, capsule->shared);
+    capsule->fresh = true;
+    bw_wipe(dh, sizeof dh);
+    return BW_OK;
+}
+
+enum bw_code bw_hpke_seal_with(struct bw_gcm *gcm, struct bw_hpke_capsule *capsule, struct bw_view info,
+                               struct bw_view aad, struct bw_view plaintext, uint8_t enc[BW_X25519_SIZE],
+                               uint8_t *sealed, struct bw_error *err)
+{
+    if (!capsule->fresh)
+        return bw_fail(err, BW_INVALID_ARGUMENT, NULL, "an encapsulation seals one message");
+    struct schedule schedule;
+    derive(capsule->shared, info, &schedule);
+    enum bw_code code =
+        bw_gcm_seal(gcm, schedule.key, schedule.nonce, aad, plaintext, sealed, sealed + plaintext.len, err);
+    if (code == BW_OK)
+        memcpy(enc, capsule->enc, sizeof capsule->enc);
+    bw_wipe(capsule, sizeof *capsule);
+    bw_wipe(&schedule, sizeof schedule);
+    return code;
 }
 
 enum bw_code bw_hpke_seal(struct bw_gcm *gcm, const uint8_t recipient_public[BW_X25519_SIZE],
@@ -89,21 +125,9 @@ enum bw_code bw_hpke_seal(struct bw_gcm *gcm, const uint8_t recipient_public[BW_
                           struct bw_view plaintext, uint8_t enc[BW_X25519_SIZE], uint8_t *sealed,
                           struct bw_error *err)
 {
-    uint8_t made[BW_X25519_SIZE], dh[BW_X25519_SIZE];
-    struct schedule schedule;
-    enum bw_code code = bw_x25519_public(ephemeral, made, err);
-    if (code == BW_OK)
-        code = bw_x25519(ephemeral, recipient_public, dh, err);
-    if (code != BW_OK)
-        return code;
-    derive(dh, made, recipient_public, info, &schedule);
-    code =
-        bw_gcm_seal(gcm, schedule.key, schedule.nonce, aad, plaintext, sealed, sealed + plaintext.len, err);
-    if (code == BW_OK)
-        memcpy(enc, made, sizeof made);
-    bw_wipe(dh, sizeof dh);
-    bw_wipe(&schedule, sizeof schedule);
-    return code;
+    struct bw_hpke_capsule capsule;
+    enum bw_code code = bw_hpke_encapsulate(recipient_public, ephemeral, &capsule, err);
+    return code == BW_OK ? bw_hpke_seal_with(gcm, &capsule, info, aad, plaintext, enc, sealed, err) : code;
 }
 
 enum bw_code bw_hpke_open(struct bw_gcm *gcm, const uint8_t recipient_private[BW_X25519_SIZE],
@@ -113,18 +137,18 @@ enum bw_code bw_hpke_open(struct bw_gcm *gcm, const uint8_t recipient_private[BW
     if (sealed.len < BW_HPKE_OVERHEAD)
         return bw_fail(err, BW_INVALID_ARGUMENT, NULL, "what is sealed has at least %d bytes",
                        BW_HPKE_OVERHEAD);
-    uint8_t recipient_public[BW_X25519_SIZE], dh[BW_X25519_SIZE];
+    uint8_t recipient_public[BW_X25519_SIZE], dh[BW_X25519_SIZE], shared[BW_SHA256_SIZE];
     struct schedule schedule;
-    enum bw_code code = bw_x25519_public(recipient_private, recipient_public, err);
-    if (code == BW_OK)
-        code = bw_x25519(recipient_private, enc, dh, err);
+    enum bw_code code = bw_x25519_pair(recipient_private, enc, recipient_public, dh, err);
     if (code != BW_OK)
         return code;
-    derive(dh, enc, recipient_public, info, &schedule);
+    share(dh, enc, recipient_public, shared);
+    derive(shared, info, &schedule);
     size_t len = sealed.len - BW_HPKE_OVERHEAD;
     code = bw_gcm_open(gcm, schedule.key, schedule.nonce, aad, bw_view_of(sealed.data, len),
                        sealed.data + len, plaintext, err);
     bw_wipe(dh, sizeof dh);
+    bw_wipe(shared, sizeof shared);
     bw_wipe(&schedule, sizeof schedule);
     return code;
 }

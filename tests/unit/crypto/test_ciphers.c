@@ -28,6 +28,17 @@ static void check_gcm(struct bw_gcm *gcm, struct bw_view key, struct bw_view non
     assert_int_equal(bw_gcm_seal(gcm, key.data, nonce.data, aad, plain, out, made_tag, NULL), BW_OK);
     assert_memory_equal(out, cipher.data, cipher.len);
     assert_memory_equal(made_tag, tag.data, 16);
+    /* Twice in a row, so that the second one finds a context that is set up; and one by one. */
+    for (int i = 0; i < 3; i++) {
+        memset(out, 0xee, sizeof out);
+        memset(made_tag, 0, sizeof made_tag);
+        assert_int_equal(bw_gcm_seal_keeping(gcm, key.data, nonce.data, aad, plain, out, made_tag, NULL),
+                         BW_OK);
+        assert_memory_equal(out, cipher.data, cipher.len);
+        assert_memory_equal(made_tag, tag.data, 16);
+        if (i == 1)
+            bw_gcm_forget(gcm);
+    }
     memset(out, 0xee, sizeof out);
     assert_int_equal(bw_gcm_open(gcm, key.data, nonce.data, aad, cipher, tag.data, out, NULL), BW_OK);
     assert_memory_equal(out, plain.data, plain.len);

@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,6 +48,11 @@ static void x25519_matches_rfc_7748(void **state)
     assert_int_equal(bw_x25519_public(k, public_key, NULL), BW_OK);
     assert_int_equal(bw_x25519(k, base, out, NULL), BW_OK);
     assert_memory_equal(public_key, out, sizeof out);
+    uint8_t pair_public[BW_X25519_SIZE], pair_shared[BW_X25519_SIZE];
+    assert_int_equal(bw_x25519(k, u, out, NULL), BW_OK);
+    assert_int_equal(bw_x25519_pair(k, u, pair_public, pair_shared, NULL), BW_OK);
+    assert_memory_equal(pair_public, public_key, sizeof pair_public);
+    assert_memory_equal(pair_shared, out, sizeof pair_shared);
 }
 
 /* RFC 7748, 6.1: what such a peer agrees on would be the same for everybody. */
@@ -129,6 +135,46 @@ static void hpke_matches_rfc_9180(void **state)
     bw_gcm_destroy(gcm);
 }
 
+/* Both halves of it give what the vector has, and the second one works once. */
+static void a_capsule_seals_one_message(void **state)
+{
+    (void)state;
+    static const struct bw_hpke_capsule wiped;
+    struct bw_gcm *gcm = make_gcm();
+    struct bw_hpke_capsule capsule, copy;
+    uint8_t ephemeral[BW_X25519_SIZE], enc[BW_X25519_SIZE], sealed[45];
+    derive_key(hex(seed_hex), ephemeral);
+    assert_int_equal(bw_hpke_encapsulate(hex(public_hex).data, ephemeral, &capsule, NULL), BW_OK);
+    assert_true(capsule.fresh);
+    assert_memory_equal(capsule.enc, hex(enc_hex).data, sizeof capsule.enc);
+    copy = capsule;
+    assert_int_equal(
+        bw_hpke_seal_with(gcm, &capsule, hex(info_hex), hex(aad_hex), hex(plain_hex), enc, sealed, NULL),
+        BW_OK);
+    assert_memory_equal(enc, hex(enc_hex).data, sizeof enc);
+    assert_memory_equal(sealed, hex(sealed_hex).data, sizeof sealed);
+    assert_memory_equal(&capsule, &wiped, sizeof capsule);
+
+    uint8_t untouched[45];
+    memcpy(untouched, sealed, sizeof sealed);
+    assert_int_equal(
+        bw_hpke_seal_with(gcm, &capsule, hex(info_hex), hex(aad_hex), hex(plain_hex), enc, sealed, NULL),
+        BW_INVALID_ARGUMENT);
+    assert_memory_equal(sealed, untouched, sizeof sealed);
+    /* Wiped also when sealing fails. */
+    const struct bw_view too_long = bw_view_of(sealed, (size_t)INT_MAX + 1);
+    assert_int_equal(
+        bw_hpke_seal_with(gcm, &copy, hex(info_hex), too_long, hex(plain_hex), enc, sealed, NULL),
+        BW_INVALID_ARGUMENT);
+    assert_memory_equal(&copy, &wiped, sizeof copy);
+
+    /* A bad recipient gives none. */
+    const uint8_t small_order[BW_X25519_SIZE] = {1};
+    assert_int_equal(bw_hpke_encapsulate(small_order, ephemeral, &capsule, NULL), BW_INVALID_ARGUMENT);
+    assert_memory_equal(&capsule, &wiped, sizeof capsule);
+    bw_gcm_destroy(gcm);
+}
+
 static enum bw_code open_with(struct bw_gcm *gcm, struct bw_view key, struct bw_view enc, struct bw_view info,
                               struct bw_view aad, struct bw_view sealed)
 {
@@ -182,6 +228,7 @@ int main(void)
         cmocka_unit_test(x25519_matches_rfc_7748),
         cmocka_unit_test(x25519_refuses_points_of_small_order),
         cmocka_unit_test(hpke_matches_rfc_9180),
+        cmocka_unit_test(a_capsule_seals_one_message),
         cmocka_unit_test(hpke_refuses_whatever_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
