@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
@@ -55,6 +57,13 @@ void bw_thread_join(struct bw_thread *thread)
         return;
     BW_CHECK(pthread_join(thread->id, NULL) == 0);
     bw_free(thread);
+}
+
+void bw_thread_step_back(void)
+{
+    enum { NICE = 10 };
+    /* On Linux this is of the thread alone. A limit that forbids it leaves things as they are. */
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 }
 
 unsigned bw_thread_cpus(void)

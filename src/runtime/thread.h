@@ -12,6 +12,8 @@ struct bw_thread *bw_thread_start(void (*run)(void *context), void *context, con
                                   struct bw_error *err);
 /* Waits for it and frees it. NULL is allowed. */
 void bw_thread_join(struct bw_thread *thread);
+/* The calling thread works on what can wait: when CPUs are short, others go first. */
+void bw_thread_step_back(void);
 /* CPUs this process may use; at least 1. */
 unsigned bw_thread_cpus(void);
 

@@ -290,6 +290,7 @@ static enum bw_code create_core(struct bw_ingest *ingest, struct bw_error *err)
     config.flush_ms = (uint32_t)daemon->quality_flush_ms;
     if (ingest->keeper != NULL) {
         config.seals = true;
+        config.capsules = bw_vault_keeper_capsules(ingest->keeper);
         memcpy(config.service_public, bw_vault_keeper_service_public(ingest->keeper),
                sizeof config.service_public);
     }

@@ -306,7 +306,8 @@ enum bw_code bw_ingest_core_create(const struct bw_ingest_config *config, const 
     core->config = *config;
     core->ports = *ports;
     if (config->seals) {
-        struct bw_sealer_config sealer = {.cell = config->cell, .meetings_max = config->meetings};
+        struct bw_sealer_config sealer = {
+            .cell = config->cell, .meetings_max = config->meetings, .capsules = config->capsules};
         memcpy(sealer.service_public, config->service_public, sizeof sealer.service_public);
         enum bw_code code = bw_sealer_create(&sealer, &core->sealer, err);
         if (code != BW_OK) {

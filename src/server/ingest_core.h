@@ -25,6 +25,7 @@ struct bw_ingest_config {
     const char *cell;
     bool seals; /* false: there is no vault; windows are judged and summed up, and go no further */
     uint8_t service_public[BW_ED25519_PUBLIC_SIZE];
+    struct bw_capsules *capsules; /* made ahead; NULL: none */
     uint32_t flush_ms;
     size_t meetings;     /* at a time */
     size_t waiting;      /* windows whose meeting's owner has yet to answer */

@@ -219,7 +219,7 @@ enum bw_code bw_roster_sealer_create(const struct bw_roster_sealer_config *confi
     if (roster == NULL)
         return bw_fail_memory(err);
     roster->config = *config;
-    struct bw_sealer_config sealer = {.cell = config->cell};
+    struct bw_sealer_config sealer = {.cell = config->cell, .capsules = config->capsules};
     memcpy(sealer.service_public, config->service_public, sizeof sealer.service_public);
     enum bw_code code = bw_sealer_create(&sealer, &roster->sealer, err);
     if (code != BW_OK) {

@@ -15,6 +15,7 @@ struct bw_roster_sealer;
 struct bw_roster_sealer_config {
     const char *cell; /* its name */
     const uint8_t *service_public;
+    struct bw_capsules *capsules; /* made ahead; NULL: none */
     void *context;
     /* There is no key of today for this tenant: called now and then, not each time. */
     void (*want)(void *context, const struct bw_id *tenant);

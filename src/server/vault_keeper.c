@@ -14,6 +14,7 @@
 #include "server/kept_child.h"
 #include "server/vault_core.h"
 #include "store/tenants.h"
+#include "vault/capsules.h"
 
 enum {
     TICK_MS = 1000,
@@ -37,6 +38,7 @@ struct bw_vault_keeper {
     struct bw_mailbox *mailbox;
     struct bw_timer *timer;
     struct bw_vault_client *client;
+    struct bw_capsules *capsules;
     struct bw_kept_child *child;
     const char *argv[6];
     uint8_t service_public[BW_ED25519_PUBLIC_SIZE];
@@ -496,6 +498,11 @@ enum bw_code bw_vault_keeper_create(struct bw_daemon *daemon, struct bw_vault_ke
         code = BW_RESOURCE_EXHAUSTED;
     if (code == BW_OK)
         code = bw_vault_client_create(&keeper->client, err);
+    const struct bw_capsules_config of_the_kernel = {0};
+    if (code == BW_OK)
+        code = bw_capsules_create(&of_the_kernel, &keeper->capsules, err);
+    if (code == BW_OK)
+        code = bw_capsules_start(keeper->capsules, err);
     const struct bw_kept_child_config child = {
         .name = "vault", .argv = keeper->argv, .socket_count = 1, .attach = attach, .context = keeper};
     if (code == BW_OK)
@@ -550,8 +557,14 @@ void bw_vault_keeper_destroy(struct bw_vault_keeper *keeper)
         return;
     bw_mailbox_destroy(keeper->mailbox);
     bw_timer_destroy(keeper->timer);
+    bw_capsules_destroy(keeper->capsules);
     bw_free(keeper->tenants);
     bw_free(keeper);
+}
+
+struct bw_capsules *bw_vault_keeper_capsules(const struct bw_vault_keeper *keeper)
+{
+    return keeper->capsules;
 }
 
 const uint8_t *bw_vault_keeper_service_public(const struct bw_vault_keeper *keeper)

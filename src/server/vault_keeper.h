@@ -50,6 +50,8 @@ void bw_vault_keeper_destroy(struct bw_vault_keeper *keeper);
 
 /* Of the configuration: pins the scope keys. */
 const uint8_t *bw_vault_keeper_service_public(const struct bw_vault_keeper *keeper);
+/* For whoever seals: encapsulations made ahead, until the keeper is destroyed. */
+struct bw_capsules *bw_vault_keeper_capsules(const struct bw_vault_keeper *keeper);
 /* Any thread. NULL: stopped. */
 struct bw_vault_client *bw_vault_keeper_client(struct bw_vault_keeper *keeper);
 /* Somebody seals for this tenant and has no key of today. Any thread. */

@@ -24,6 +24,7 @@ enum bw_code bw_worker_create_roster(struct bw_worker *worker, struct bw_error *
     const struct bw_roster_sealer_config config = {
         .cell = worker->daemon->config->cell,
         .service_public = bw_vault_keeper_service_public(keeper),
+        .capsules = bw_vault_keeper_capsules(keeper),
         .context = worker,
         .want = want,
         .sealed = &worker->metrics.metadata_sealed,

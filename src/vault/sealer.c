@@ -8,6 +8,8 @@
 #include "base/secret.h"
 #include "crypto/hmac.h"
 #include "crypto/hpke.h"
+#include "runtime/clock.h"
+#include "vault/capsules.h"
 #include "vault/meeting_key.h"
 #include "vault/roster.h"
 #include "vault/supply.h"
@@ -40,12 +42,14 @@ struct tenant_scopes {
 };
 
 struct bw_sealer {
-    struct bw_gcm *gcm;
+    struct bw_gcm *gcm, *entry_gcm; /* the second one keeps its last key */
     struct bw_ed25519_verifier *service;
     uint8_t region[8];
     uint8_t hedge[BW_RECORD_HEDGE_SIZE]; /* secret */
+    struct bw_hmac256 entry_hedge;       /* secret: keyed with it */
     struct bw_supply supply;
     size_t meetings_max;
+    struct bw_capsules *capsules; /* may be NULL */
     struct tenant_scopes *tenants;
     struct bw_sealing_key *keys;   /* by name */
     struct bw_sealing_key *by_use; /* the same, the longest unused first */
@@ -61,7 +65,10 @@ enum bw_code bw_sealer_create(const struct bw_sealer_config *config, struct bw_s
     bw_record_region(config->cell, sealer->region);
     bw_supply_init(&sealer->supply, config->random, config->random_context);
     sealer->meetings_max = config->meetings_max != 0 ? config->meetings_max : MEETINGS_MAX;
+    sealer->capsules = config->capsules;
     enum bw_code code = bw_gcm_create(&sealer->gcm, err);
+    if (code == BW_OK)
+        code = bw_gcm_create(&sealer->entry_gcm, err);
     if (code == BW_OK)
         code = bw_ed25519_verifier_create(config->service_public, &sealer->service, err);
     if (code == BW_OK)
@@ -72,6 +79,7 @@ enum bw_code bw_sealer_create(const struct bw_sealer_config *config, struct bw_s
     }
     memcpy(sealer->hedge, drawn, sizeof sealer->hedge);
     bw_wipe(drawn, sizeof drawn);
+    bw_hmac256_init(&sealer->entry_hedge, bw_view_of(sealer->hedge, sizeof sealer->hedge));
     *out = sealer;
     return BW_OK;
 }
@@ -80,6 +88,7 @@ static void drop_key(struct bw_sealer *sealer, struct bw_sealing_key *key)
 {
     HASH_DEL(sealer->keys, key);
     DL_DELETE(sealer->by_use, key);
+    bw_gcm_forget(sealer->entry_gcm); /* it may be this one's */
     bw_wipe(key, sizeof *key);
     bw_free(key);
 }
@@ -100,6 +109,7 @@ void bw_sealer_destroy(struct bw_sealer *sealer)
     bw_supply_finish(&sealer->supply);
     bw_ed25519_verifier_destroy(sealer->service);
     bw_gcm_destroy(sealer->gcm);
+    bw_gcm_destroy(sealer->entry_gcm);
     bw_wipe(sealer, sizeof *sealer);
     bw_free(sealer);
 }
@@ -220,10 +230,14 @@ static enum bw_code make_key(struct bw_sealer *sealer, const struct bw_scope_pub
                                      .meeting = key->name.meeting,
                                      .scope_key = scope->id};
     bw_meeting_key_info(&row, info);
-    code =
-        bw_hpke_seal(sealer->gcm, scope->public_key, drawn.ephemeral, bw_view_of(info, sizeof info),
-                     bw_view_of(NULL, 0), bw_view_of(drawn.key, sizeof drawn.key), row.enc, row.sealed, err);
+    struct bw_hpke_capsule capsule;
+    if (sealer->capsules == NULL || !bw_capsules_take(sealer->capsules, scope, bw_clock_mono_ms(), &capsule))
+        code = bw_hpke_encapsulate(scope->public_key, drawn.ephemeral, &capsule, err);
+    if (code == BW_OK)
+        code = bw_hpke_seal_with(sealer->gcm, &capsule, bw_view_of(info, sizeof info), bw_view_of(NULL, 0),
+                                 bw_view_of(drawn.key, sizeof drawn.key), row.enc, row.sealed, err);
     if (code == BW_OK) {
+        bw_gcm_forget(sealer->entry_gcm); /* it may have the key that this one replaces */
         key->row = row;
         memcpy(key->scope, scope->scope, sizeof key->scope);
         memcpy(key->key, drawn.key, sizeof key->key);
@@ -361,17 +375,14 @@ static void make_nonce(const struct bw_sealer *sealer, const uint8_t aad[BW_ROST
                        uint8_t nonce[BW_GCM_NONCE_SIZE])
 {
     uint8_t mac[BW_SHA256_SIZE];
-    struct bw_hmac256 hmac;
     struct bw_sha256 running;
-    bw_hmac256_init(&hmac, bw_view_of(sealer->hedge, sizeof sealer->hedge));
-    bw_hmac256_begin(&hmac, &running);
+    bw_hmac256_begin(&sealer->entry_hedge, &running);
     bw_sha256_update(&running, random, BW_SUPPLY_BLOCK);
     bw_sha256_update(&running, "roster entry", strlen("roster entry"));
     bw_sha256_update(&running, aad, BW_ROSTER_AAD_SIZE);
     bw_sha256_update(&running, plaintext.data, plaintext.len);
-    bw_hmac256_end(&hmac, &running, mac);
+    bw_hmac256_end(&sealer->entry_hedge, &running, mac);
     memcpy(nonce, mac, BW_GCM_NONCE_SIZE);
-    bw_hmac256_finish(&hmac);
 }
 
 enum bw_code bw_sealer_roster_entry(struct bw_sealer *sealer, const struct bw_sealing_key *key,
@@ -392,8 +403,8 @@ enum bw_code bw_sealer_roster_entry(struct bw_sealer *sealer, const struct bw_se
     bw_wipe(random, sizeof random);
     const size_t head = sizeof key->row.key_id.bytes + sizeof nonce;
     uint8_t *sealed = out->data + out->len;
-    code = bw_gcm_seal(sealer->gcm, key->entry_key, nonce, bw_view_of(aad, sizeof aad), plaintext,
-                       sealed + head, sealed + head + plaintext.len, err);
+    code = bw_gcm_seal_keeping(sealer->entry_gcm, key->entry_key, nonce, bw_view_of(aad, sizeof aad),
+                               plaintext, sealed + head, sealed + head + plaintext.len, err);
     if (code != BW_OK)
         return code;
     memcpy(sealed, key->row.key_id.bytes, sizeof key->row.key_id.bytes);

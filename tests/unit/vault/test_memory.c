@@ -14,6 +14,7 @@
 #include "base/secret.h"
 #include "crypto/secure.h"
 #include "fixture.h"
+#include "vault/capsules.h"
 
 /* A sanitizer's shadow is terabytes of writable mappings. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -121,6 +122,48 @@ static void no_key_is_left_after_use(void **state)
             fail_msg("%s is still in memory", needles[i].name);
 }
 
+/* Capsules made ahead: each goes out of the pool as it is used, the others with their scope key. */
+static void no_capsule_is_left_after_use(void **state)
+{
+    (void)state;
+    if (SANITIZED)
+        skip();
+    struct fixture f;
+    fixture_init(&f);
+    struct stream stream = {.next = 700000};
+    const struct bw_capsules_config config = {.random = stream_fill, .random_context = &stream};
+    struct bw_capsules *capsules = NULL;
+    struct bw_hpke_capsule capsule;
+    struct needle used, wiped;
+    assert_int_equal(bw_capsules_create(&config, &capsules, NULL), BW_OK);
+    assert_false(bw_capsules_take(capsules, &f.scope, 1, &capsule));
+    struct needle *const needles[] = {&wiped, &used}; /* the last one made is the first to be taken */
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(bw_capsules_make(capsules, 1), BW_CAPSULES_MADE);
+        assert_int_equal(bw_hpke_encapsulate(f.scope.public_key, stream.last, &capsule, NULL), BW_OK);
+        remember(needles[i], "the shared secret", capsule.shared);
+        bw_wipe(&capsule, sizeof capsule);
+        bw_wipe(stream.last, sizeof stream.last);
+        assert_int_equal(count_everywhere(needles[i]), 1);
+    }
+    struct bw_gcm *gcm = NULL;
+    uint8_t enc[BW_X25519_SIZE], sealed[1 + BW_HPKE_OVERHEAD];
+    const struct bw_view none = bw_view_of(NULL, 0);
+    assert_int_equal(bw_gcm_create(&gcm, NULL), BW_OK);
+    assert_true(bw_capsules_take(capsules, &f.scope, 1, &capsule));
+    assert_int_equal(count_everywhere(&used), 1); /* handed out, not copied */
+    assert_int_equal(bw_hpke_seal_with(gcm, &capsule, none, none, bw_view_str("x"), enc, sealed, NULL),
+                     BW_OK);
+    assert_int_equal(count_everywhere(&used), 0);
+    assert_int_equal(count_everywhere(&wiped), 1);
+    f.scope.id = id_of(0x66);
+    assert_false(bw_capsules_take(capsules, &f.scope, 1, &capsule));
+    assert_int_equal(count_everywhere(&wiped), 0);
+    bw_gcm_destroy(gcm);
+    bw_capsules_destroy(capsules);
+    fixture_finish(&f);
+}
+
 /* Last: it changes where keys lie for the rest of the process. */
 static void no_key_is_left_in_secure_memory_either(void **state)
 {
@@ -163,6 +206,7 @@ int main(int argc, char **argv)
     restart_with_everything_bound(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_key_is_left_after_use),
+        cmocka_unit_test(no_capsule_is_left_after_use),
         cmocka_unit_test(no_key_is_left_in_secure_memory_either),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
