@@ -47,7 +47,7 @@ struct bw_hub_change {
     enum bw_mode mode;
     struct bw_effect effect;
 };
-void bw_hub_group(struct bw_hub *hub, uint64_t group, const struct bw_hub_change *changes, size_t count);
+void bw_hub_group(struct bw_hub *hub, uint64_t number, const struct bw_hub_change *changes, size_t count);
 /* A relay's escrow runs low. */
 void bw_hub_escrow_low(struct bw_hub *hub, uint32_t relay);
 /* The relay is about to have this capacity: unspent slots above it go back to the database as far as there

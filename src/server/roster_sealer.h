@@ -25,18 +25,18 @@ struct bw_roster_sealer_config {
 BW_MUST_USE enum bw_code bw_roster_sealer_create(const struct bw_roster_sealer_config *config,
                                                  struct bw_roster_sealer **out, struct bw_error *err);
 /* Wipes. NULL is allowed. */
-void bw_roster_sealer_destroy(struct bw_roster_sealer *sealer);
+void bw_roster_sealer_destroy(struct bw_roster_sealer *roster);
 
 /* A scope key from the vault; one that the service has not signed is refused, and logged. */
-void bw_roster_sealer_learn(struct bw_roster_sealer *sealer, const struct bw_scope_public *scope);
+void bw_roster_sealer_learn(struct bw_roster_sealer *roster, const struct bw_scope_public *scope);
 /* Seals who made this JOINED decision, into row->note and row->key, which hold until the next call. What
  * cannot be sealed is left out and counted. */
-void bw_roster_sealer_note(struct bw_roster_sealer *sealer, const struct bw_decision *decision,
+void bw_roster_sealer_note(struct bw_roster_sealer *roster, const struct bw_decision *decision,
                            const struct bw_op_join *join, struct bw_store_row *row);
 /* For the writer that gets these rows. */
-struct bw_store_sealing bw_roster_sealer_sealing(struct bw_roster_sealer *sealer);
+struct bw_store_sealing bw_roster_sealer_sealing(struct bw_roster_sealer *roster);
 /* The meeting has ended: its key is wiped. */
-void bw_roster_sealer_ended(struct bw_roster_sealer *sealer, const struct bw_id *tenant,
+void bw_roster_sealer_ended(struct bw_roster_sealer *roster, const struct bw_id *tenant,
                             const struct bw_id *meeting);
 
 #endif

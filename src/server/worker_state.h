@@ -44,13 +44,13 @@ struct bw_worker {
 
 /* worker_owner.c: the owner with its ports; its tasks are the worker's */
 BW_MUST_USE enum bw_code bw_worker_create_owner(struct bw_worker *worker, struct bw_error *err);
-void bw_worker_owner_turn(void *worker);
-void bw_worker_flush_group(void *worker);
+void bw_worker_owner_turn(void *context);
+void bw_worker_flush_group(void *context);
 /* worker_roster.c: without a vault, none */
 BW_MUST_USE enum bw_code bw_worker_create_roster(struct bw_worker *worker, struct bw_error *err);
-/* worker_open.c: the services' port towards the vault */
-void bw_worker_open(void *worker, struct bw_api_opening *opening);
-void bw_worker_erase(void *worker, struct bw_api_erasure *erasure);
+/* worker_open.c: the services' port towards the vault; its context is the worker */
+void bw_worker_open(void *context, struct bw_api_opening *opening);
+void bw_worker_erase(void *context, struct bw_api_erasure *erasure);
 /* worker_ports.c */
 struct bw_api_ports bw_worker_api_ports(struct bw_worker *worker);
 

@@ -496,7 +496,7 @@ enum bw_code bw_store_writer_create(struct bw_loop *loop, const struct bw_store_
         code = create_carriers(made, config->conninfo, err);
     if (code != BW_OK) {
         /* Lanes that have not connected yet close at once. */
-        for (uint32_t i = 0; i < made->carrier_count; i++)
+        for (uint32_t i = 0; made->carriers != NULL && i < made->carrier_count; i++)
             if (made->carriers[i].lane != NULL)
                 bw_store_lane_close(made->carriers[i].lane);
         free_writer(made);
