@@ -100,7 +100,7 @@ void bw_lane_bar(const json_t *lane, uint64_t from_ms, uint64_t to_ms, unsigned 
     {
         const char *what = bw_tree_text(event, "what");
         uint64_t moment_ms = bw_tree_number(event, "atUnixMs");
-        enum shade next = now;
+        enum shade next;
         if (strcmp(what, "WHAT_JOINED") == 0)
             next = GREY;
         else if (strcmp(what, "WHAT_LEFT") == 0)

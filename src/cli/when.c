@@ -47,19 +47,30 @@ static bool takes(const char *text, const char *format, struct tm *tm, const cha
     return true;
 }
 
+/* Two digits; -1: something else. */
+static int two_digits(const char *text)
+{
+    if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
+        return -1;
+    return (text[0] - '0') * 10 + (text[1] - '0');
+}
+
 /* "Z", "+01:00", "-0530"; false: something else. */
 static bool offset_of(const char *text, long *seconds)
 {
-    int hours, minutes, used = 0;
     if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0) {
         *seconds = 0;
         return true;
     }
     char sign = text[0];
-    if ((sign != '+' && sign != '-') ||
-        (sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 &&
-         sscanf(text + 1, "%2d%2d%n", &hours, &minutes, &used) != 2) ||
-        text[1 + used] != '\0' || hours > 14 || minutes > 59)
+    if (sign != '+' && sign != '-')
+        return false;
+    int hours = two_digits(text + 1);
+    if (hours < 0)
+        return false;
+    const char *rest = text + 3 + (text[3] == ':');
+    int minutes = two_digits(rest);
+    if (minutes < 0 || rest[2] != '\0' || hours > 14 || minutes > 59)
         return false;
     *seconds = (sign == '-' ? -1L : 1L) * (hours * 3600L + minutes * 60L);
     return true;
