@@ -64,7 +64,7 @@ enum bw_sealer_readiness bw_sealer_ready(const struct bw_sealer *sealer, const s
 
 /* The key to seal with for a meeting (zero: the tenant's own). Until bw_sealer_stored(), *is_new is true and
  * *row is filled: the caller writes that row in the same transaction as the first record (or an earlier one),
- * `ON CONFLICT DO NOTHING`. A new key costs some 60 us, or 5 with a capsule made ahead, an old one a look-up.
+ * `ON CONFLICT DO NOTHING`. A new key costs some 65 us, or 4 with a capsule made ahead, an old one a look-up.
  * NOT_FOUND (reason SCOPE_KEY_MISSING) when no usable scope key of the tenant is known, RESOURCE_EXHAUSTED
  * (memory, or too many meetings whose keys are not stored yet), INTERNAL (RANDOM_STUCK). */
 BW_MUST_USE enum bw_code bw_sealer_meeting(struct bw_sealer *sealer, const struct bw_id *tenant,

@@ -30,7 +30,7 @@
 
 enum { ROUNDS = 3, MEETINGS = 10000, SMALL = 5, CONNECTIONS = 20, STREAMS = 100, ANCHOR_S = 3, KEYS_S = 20 };
 
-enum kind { ANONYMOUS, SEALED, SMALL_MEETINGS };
+enum kind { ANONYMOUS, SEALED, SMALL_MEETINGS, KINDS };
 
 struct bench {
     struct bench_cell cell;
@@ -221,20 +221,23 @@ static double rates(struct bench *bench)
 {
     static const char row_by_row[] = "pgbench, one row a transaction, 64 clients",
                       plain[] = "plain unnest insert, 500 rows, 2 connections";
-    double joins[ROUNDS], sealed[ROUNDS], small[ROUNDS], single[ROUNDS], batched[ROUNDS];
+    double joins[KINDS][ROUNDS], single[ROUNDS], batched[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         single[i] = bench_pgbench_rows(bench->cell.conninfo, 64, ANCHOR_S);
-        joins[i] = join_rate(bench, ANONYMOUS);
-        sealed[i] = join_rate(bench, SEALED);
-        small[i] = join_rate(bench, SMALL_MEETINGS);
+        /* Each kind has each place in a round once: what the database does later hits whoever comes then. */
+        for (int j = 0; j < KINDS; j++) {
+            enum kind kind = (enum kind)((i + j) % KINDS);
+            joins[kind][i] = join_rate(bench, kind);
+        }
         batched[i] = bench_unnest_rows(bench->cell.conninfo, ANCHOR_S);
     }
-    double rate = bench_median(joins, ROUNDS), anchor = bench_median(single, ROUNDS);
+    double rate = bench_median(joins[ANONYMOUS], ROUNDS), anchor = bench_median(single, ROUNDS);
     bench_print("join_rate", rate, "joins/s", "higher", row_by_row, anchor);
     bench_print("join_rate_batched", rate, "joins/s", "higher", plain, bench_median(batched, ROUNDS));
-    bench_print("join_rate_sealed", bench_median(sealed, ROUNDS), "joins/s", "higher", row_by_row, anchor);
-    bench_print("create_join_rate_sealed", bench_median(small, ROUNDS), "joins/s", "higher", row_by_row,
+    bench_print("join_rate_sealed", bench_median(joins[SEALED], ROUNDS), "joins/s", "higher", row_by_row,
                 anchor);
+    bench_print("create_join_rate_sealed", bench_median(joins[SMALL_MEETINGS], ROUNDS), "joins/s", "higher",
+                row_by_row, anchor);
     return rate;
 }
 
