@@ -138,13 +138,13 @@ static void warm_up(struct bench *bench)
 {
     const double seconds = bench->seconds;
     bench->seconds = 0.5;
-    for (double waited = 0; bench->cell.vault; waited += bench->seconds) {
+    for (unsigned rounds = 0; bench->cell.vault; rounds++) {
         const double before = sealed_entries(bench);
         const uint64_t answered = bench->answered;
         (void)join_rate(bench, SEALED);
         if (sealed_entries(bench) - before >= (double)(bench->answered - answered))
             break;
-        BW_CHECK(waited < KEYS_S);
+        BW_CHECK(rounds * bench->seconds < KEYS_S);
     }
     while (bench->joins.next < 2 * (uint64_t)MEETINGS)
         (void)join_rate(bench, SEALED);

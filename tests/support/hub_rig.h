@@ -87,8 +87,8 @@ bool hub_rig_init(struct hub_rig *rig, unsigned relays);
 void hub_rig_finish(struct hub_rig *rig);
 
 /* The relay's process starts, and is killed (nobody is told but by its stream, which ends). */
-bool hub_rig_relay_start(struct hub_rig *rig, unsigned relay);
-void hub_rig_relay_kill(struct hub_rig *rig, unsigned relay);
+bool hub_rig_relay_start(struct hub_rig *rig, unsigned index);
+void hub_rig_relay_kill(struct hub_rig *rig, unsigned index);
 
 /* Time goes by in steps of 25 ms; everybody does what is due. */
 void hub_rig_pass(struct hub_rig *rig, uint64_t ms);
