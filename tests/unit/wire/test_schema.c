@@ -57,7 +57,6 @@ static const struct {
     {"bailiwick.v1.Decision.roster_record", "names a sealed record of ours"},
     {"bailiwick.v1.Decision.Left.roster_entry", "made by us"},
     {"bailiwick.v1.ErasureReceipt.signature", "our signer's; goes out only"},
-    {"bailiwick.v1.ErasureReceipt.key_id", "names a public key of ours; goes out only"},
     {"bailiwick.v1.ExportSubjectResponse.part", "a piece of a file we made; goes out only"},
     {"bailiwick.v1.ExportTicketResponse.part", "a piece of a file we made; goes out only"},
     {"bailiwick.v1.ExportBundleResponse.part", "a piece of a file we made; goes out only"},
