@@ -20,7 +20,7 @@ struct asked {
 
 static void ask(struct asked *asked, const char *policy, const char *fleet, const char *request)
 {
-    asked->arena = bw_arena_create(64 << 20);
+    *asked = (struct asked){.arena = bw_arena_create(64 << 20)};
     asked->policy = kit_policy(asked->arena,
                                policy != NULL ? policy : kit_file(asked->arena, "policies/fr-hospital.yaml"));
     asked->snapshot =

@@ -126,7 +126,7 @@ static void tier_1_sees_numbers_and_the_one_it_asks_about(void **state)
     (void)state;
     world_learn_scopes(&world);
     world_seal_roster(&world, users, addresses, 3);
-    struct bw_roster_entry people[8];
+    struct bw_roster_entry people[8] = {0};
     uint32_t masked[8];
     struct bw_vault_request request = world_open(&world, BW_VAULT_ROSTER, BW_VAULT_ROLE_TIER1, NULL);
     (void)world_ask(&world, &request);
