@@ -248,21 +248,28 @@ static enum bw_code open_places(struct answer *answer, const struct places *plac
     return code;
 }
 
+/* What an audit says of a look at a roster. */
+static const char *roster_fields(const struct bw_vault_caller *caller)
+{
+    if (caller->role != BW_VAULT_ROLE_TIER1)
+        return "roster, e-mail and address masked";
+    return caller->user.len > 0 ? "roster, people by number, and one who was named, e-mail and address masked"
+                                : "roster, people by number";
+}
+
 static enum bw_code open_roster(struct answer *answer)
 {
     struct bw_vault_core *core = answer->core;
     const struct bw_vault_ports *ports = &core->config.ports;
     const struct bw_vault_request *request = answer->request;
     struct places places = {.request = request, .max = request->max_rows};
-    bool tier1 = request->caller.role == BW_VAULT_ROLE_TIER1;
     enum bw_code code =
         ports->places(ports->context, &request->tenant, &request->meeting, take_place, &places, &answer->err);
     if (code == BW_OK && places.no_memory)
         code = bw_fail_memory(&answer->err);
     if (code == BW_OK)
-        code = bw_vault_audit(core, request,
-                              tier1 ? "roster, people by number" : "roster, e-mail and address masked",
-                              places.count, "allowed", &answer->err);
+        code = bw_vault_audit(core, request, roster_fields(&request->caller), places.count, "allowed",
+                              &answer->err);
     if (code == BW_OK)
         code = open_places(answer, &places);
     answer->cut = places.cut;

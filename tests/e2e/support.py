@@ -105,8 +105,11 @@ def check_tiers_see_what_is_theirs(cell):
     second = {one["slot"]: one for one in timeline(cell, meeting)["lanes"]}
     klara = second[BAD["slot"]]
     expect(klara["who"] == "c***@uni-example.example" and klara["addressPrefix"] == "198.51.100.0/24", f"tier 2 sees {klara}")
+    own_before = len(audit(cell, meeting))
     own = {one["slot"]: one["who"] for one in timeline(cell, meeting, "--user", OMAR, who=TIER1)["lanes"]}
     expect(own[BAD["other"]] == "o***@uni-example.example" and own[BAD["slot"]].startswith("participant "), f"own call: {own}")
+    named = cell.sql(f"SELECT fields FROM bailiwick.audit WHERE meeting = '{meeting}' ORDER BY id")[own_before]
+    expect("one who was named" in named[0], f"the audit does not say that somebody was named: {named}")
     for who in (TIER1, TIER2, ADMIN):
         seen = cell.bailiwick(who, "support", "timeline", meeting, text=True) + str(timeline(cell, meeting, who=who))
         expect("klara" not in seen and "198.51.100.77" not in seen, f"{who} sees a person whole")
