@@ -70,6 +70,13 @@ static void fence_run(struct bw_desk_job *job, struct bw_store_db *db)
         &fence->epoch, &fence->error);
 }
 
+static struct bw_error stopping_error(void)
+{
+    struct bw_error err;
+    bw_fail(&err, BW_UNAVAILABLE, NULL, "this replica is stopping");
+    return err;
+}
+
 static void fence_done(struct bw_mail *mail)
 {
     struct fence_job *fence = (struct fence_job *)mail;
@@ -77,6 +84,8 @@ static void fence_done(struct bw_mail *mail)
     hub_now(hub);
     struct hub_relay *relay = hub_find(hub, fence->relay);
     if (relay != NULL && relay->stream == fence->stream && relay->session != NULL) {
+        if (hub->stopping && fence->error.code == BW_OK) /* too late to be told to go away */
+            fence->error = stopping_error();
         if (fence->error.code == BW_OK) {
             bw_secret_finish(&relay->reach.session_secret);
             relay->reach = relay->fresh;
@@ -104,10 +113,13 @@ static void fence(void *context, const struct bw_hello *hello)
 {
     struct hub_relay *relay = context;
     struct bw_hub *hub = relay->stream->hub;
-    struct fence_job *job = bw_calloc(1, sizeof *job);
+    struct fence_job *job = hub->stopping ? NULL : bw_calloc(1, sizeof *job);
     struct bw_error err;
     if (job == NULL) {
-        bw_fail_memory(&err);
+        if (hub->stopping)
+            err = stopping_error();
+        else
+            bw_fail_memory(&err);
         bw_session_fenced(relay->session, 0, &err, hub->now_ms);
         return;
     }

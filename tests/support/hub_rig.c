@@ -546,6 +546,8 @@ static void arrive(struct hub_rig *rig, struct hub_rig_packet *packet)
 static bool run_jobs(struct hub_rig *rig)
 {
     struct bw_desk_job *job = rig->jobs;
+    if (rig->held)
+        return false;
     rig->jobs = NULL;
     rig->jobs_end = &rig->jobs;
     bool any = job != NULL;

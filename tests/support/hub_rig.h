@@ -65,6 +65,7 @@ struct hub_rig {
     struct hub_rig_group groups[HUB_RIG_GROUPS + 1]; /* by number */
     uint64_t head, facts_revision;
     bool away;        /* every question fails */
+    bool held;        /* questions wait */
     bool lost_answer; /* the next escrow is granted, but nobody hears of it */
     bool replica_taken_over;
     bool real_streams;   /* what the hub sends goes to the streams' own calls; the test has brought those */

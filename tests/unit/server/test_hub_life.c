@@ -83,6 +83,24 @@ static void an_orderly_stop_kills_no_relay(void **state)
     assert_int_not_equal(hub_rig_client(rig, 0).phase, BW_CLIENT_LIVE);
 }
 
+/* A session that waits for the database when the daemon stops would be told nothing, and keep it from ending.
+ */
+static void a_session_that_is_being_opened_ends_with_an_orderly_stop(void **state)
+{
+    (void)state;
+    start_all(1);
+    rig->held = true;
+    assert_true(hub_rig_relay_start(rig, 1));
+    hub_rig_pass(rig, 1000);
+    assert_int_equal(hub_rig_client(rig, 1).phase, BW_CLIENT_GREETED);
+    bw_hub_say_goodbye(rig->hub);
+    hub_rig_pass(rig, 100);
+    rig->held = false;
+    hub_rig_pass(rig, 1000);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_not_equal(hub_rig_client(rig, i).phase, BW_CLIENT_LIVE);
+}
+
 static void a_paused_daemon_kills_no_relay(void **state)
 {
     (void)state;
@@ -372,6 +390,7 @@ int main(void)
         T(a_silent_relay_is_suspect_then_dead),
         T(a_relay_that_never_came_is_dead_after_the_start_grace),
         T(an_orderly_stop_kills_no_relay),
+        T(a_session_that_is_being_opened_ends_with_an_orderly_stop),
         T(a_paused_daemon_kills_no_relay),
         T(relays_are_not_dead_while_the_database_is_away),
         T(a_region_that_falls_silent_at_once_is_held),
