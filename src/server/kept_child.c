@@ -1,5 +1,6 @@
 #include "server/kept_child.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -116,6 +117,12 @@ void bw_kept_child_destroy(struct bw_kept_child *child)
     bw_timer_destroy(child->timer);
     bw_child_destroy(child->process);
     bw_free(child);
+}
+
+void bw_kept_child_replace(struct bw_kept_child *child)
+{
+    if (child->process != NULL)
+        bw_child_kill(child->process, SIGKILL);
 }
 
 pid_t bw_kept_child_pid(const struct bw_kept_child *child)

@@ -27,6 +27,8 @@ BW_MUST_USE enum bw_code bw_kept_child_start(struct bw_loop *loop, const struct 
                                              struct bw_kept_child **out, struct bw_error *err);
 /* Ends the child; it is not started again. NULL is allowed. */
 void bw_kept_child_destroy(struct bw_kept_child *child);
+/* Ends a child that does not answer any more, stopped ones too; another is started as after any end. */
+void bw_kept_child_replace(struct bw_kept_child *child);
 /* 0 while it is away. */
 pid_t bw_kept_child_pid(const struct bw_kept_child *child);
 

@@ -102,7 +102,7 @@ static void hang_up(struct bw_vault_client *client)
 static void take_fresh(struct bw_vault_client *client)
 {
     pthread_mutex_lock(&client->lock);
-    bool fresh = client->fresh >= 0;
+    bool fresh = client->fresh >= 0 && !client->stopping;
     if (fresh) {
         if (client->fd >= 0)
             close(client->fd);
@@ -291,6 +291,14 @@ void bw_vault_client_attach(struct bw_vault_client *client, int fd)
         close(client->fresh);
     client->fresh = fd;
     pthread_mutex_unlock(&client->lock);
+}
+
+bool bw_vault_client_lost(struct bw_vault_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    bool lost = client->fd < 0 && client->fresh < 0;
+    pthread_mutex_unlock(&client->lock);
+    return lost;
 }
 
 enum bw_code bw_vault_client_create(struct bw_vault_client **out, struct bw_error *err)

@@ -33,6 +33,8 @@ BW_MUST_USE enum bw_code bw_vault_client_create(struct bw_vault_client **out, st
 void bw_vault_client_destroy(struct bw_vault_client *client);
 /* Gives the line our end of a socket pair (non-blocking), which is the client's from here on. */
 void bw_vault_client_attach(struct bw_vault_client *client, int fd);
+/* The line is closed, and no other is there yet. Any thread. */
+bool bw_vault_client_lost(struct bw_vault_client *client);
 /* Never fails, never waits. */
 void bw_vault_client_ask(struct bw_vault_client *client, struct bw_vault_call *call);
 

@@ -22,6 +22,7 @@ enum {
     LOOK_MS = 300000,
     FIRST_KEYS_MS = 5000,
     CALL_MS = 20000,
+    STUCK_MS = 3000, /* a child that is well ends at once when its line is closed */
     LISTENERS_MAX = 300,
     WANTED_MAX = 1024,
 };
@@ -47,7 +48,7 @@ struct bw_vault_keeper {
 
     struct tenant *tenants; /* in the order of their ids */
     size_t tenant_count;
-    uint64_t next_status_ms, next_look_ms, next_sweep_ms; /* mono */
+    uint64_t next_status_ms, next_look_ms, next_sweep_ms, lost_ms; /* mono; 0: not lost */
     bool looking, ensuring, asking_status, stopped, sweep_wanted, told_trouble;
     size_t sweeping; /* index of the tenant that is swept next; tenant_count: none */
     bool sweep_under_way;
@@ -180,15 +181,19 @@ static void ensured(struct bw_vault_call *call, enum bw_code code, const struct 
         return;
     }
     keeper->told_trouble = false;
+    bool any = false;
     for (uint32_t i = 0; i < reply->scope_count; i++) {
         struct bw_scope_public scope;
         bw_vault_scope_at(reply, i, &scope);
         struct tenant *tenant = find_tenant(keeper, &scope.tenant);
-        if (tenant != NULL && scope.day > tenant->day)
+        if (tenant != NULL && scope.day > tenant->day) {
             tenant->day = scope.day;
+            any = true;
+        }
     }
     tell_listeners(keeper, reply);
-    ensure(keeper);
+    if (any) /* else those left are tried again at the next tick */
+        ensure(keeper);
 }
 
 /* Asks for those tenants that have no key of tomorrow yet, as many as go into one request. */
@@ -385,12 +390,29 @@ static void ask_status(struct bw_vault_keeper *keeper)
         keeper->asking_status = ask(keeper, &request, status_known);
 }
 
+/* The line was closed because no answer came: a vault that is stopped, or waits in the kernel, does not even
+ * notice, and nobody would start another. */
+static void replace_stuck(struct bw_vault_keeper *keeper, uint64_t now_ms)
+{
+    if (!bw_vault_client_lost(keeper->client)) {
+        keeper->lost_ms = 0;
+    } else if (keeper->lost_ms == 0) {
+        keeper->lost_ms = now_ms;
+    } else if (now_ms - keeper->lost_ms >= STUCK_MS && bw_kept_child_pid(keeper->child) != 0) {
+        keeper->lost_ms = now_ms;
+        bw_log(BW_LOG_ERROR, "vault_stuck", "pid=%d note=\"it did not answer and does not end: killed\"",
+               (int)bw_kept_child_pid(keeper->child));
+        bw_kept_child_replace(keeper->child);
+    }
+}
+
 static void tick(void *context)
 {
     struct bw_vault_keeper *keeper = context;
     uint64_t now_ms = bw_clock_mono_ms();
     if (keeper->stopped)
         return;
+    replace_stuck(keeper, now_ms);
     if (now_ms >= keeper->next_status_ms)
         ask_status(keeper);
     if (now_ms >= keeper->next_sweep_ms) {
