@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/secret.h"
 #include "ledger/decision.h"
+#include "runtime/log.h"
 #include "server/vault_state.h"
 
 enum { ERASE_ATTEMPTS = 3, SWEEP_PIECES = 20, SCOPE_ARENA_BYTES = 64 * 1024 };
@@ -64,7 +65,8 @@ void bw_vault_note_state(struct bw_vault_core *core, enum bw_provider_state stat
     core->state = state;
     core->why = state == BW_PROVIDER_OK ? (struct bw_error){.code = BW_OK} : *err;
     core->probed_ms = now_ms;
-    if (state == BW_PROVIDER_DENIED || state == BW_PROVIDER_DISABLED || state == BW_PROVIDER_GONE)
+    bool refused = state == BW_PROVIDER_DENIED || state == BW_PROVIDER_DISABLED || state == BW_PROVIDER_GONE;
+    if (refused && core->opener != NULL)
         bw_opener_purge(core->opener);
 }
 
@@ -152,6 +154,11 @@ const char *bw_vault_core_why(const struct bw_vault_core *core)
     return core->state == BW_PROVIDER_OK ? "" : core->why.show;
 }
 
+const char *bw_vault_core_detail(const struct bw_vault_core *core)
+{
+    return core->state == BW_PROVIDER_OK ? "" : core->why.log;
+}
+
 /* ---- scope keys ---- */
 
 static struct bw_scope_public public_half(const struct bw_store_scope_key *key)
@@ -200,6 +207,34 @@ static enum bw_code make_scope(struct bw_vault_core *core, const struct bw_vault
     return code;
 }
 
+/* A stored key whose signature is not ours: of an earlier service key, or put there by somebody else. Who
+ * wrapped the private half had the root keys, so a public half that belongs to it is ours, and is signed
+ * anew. */
+static enum bw_code sign_again(struct bw_vault_core *core, const struct bw_store_scope_key *key,
+                               struct bw_scope_public *half, struct bw_error *err)
+{
+    const struct bw_provider_context context = bw_scope_context(half);
+    uint8_t private_key[BW_X25519_SIZE] = {0}, public_key[BW_X25519_SIZE];
+    enum bw_provider_state state =
+        bw_provider_unwrap(core->provider, &context, key->wrapped, private_key, err);
+    enum bw_code code = BW_OK;
+    if (state == BW_PROVIDER_OK)
+        code = bw_x25519_public(private_key, public_key, err);
+    bw_wipe(private_key, sizeof private_key);
+    if (code != BW_OK)
+        return code;
+    if (state == BW_PROVIDER_TRANSIENT || state == BW_PROVIDER_DENIED || state == BW_PROVIDER_DISABLED) {
+        bw_vault_note_state(core, state, err);
+        return bw_vault_key_unavailable(core, err);
+    }
+    if (state != BW_PROVIDER_OK || memcmp(public_key, half->public_key, sizeof public_key) != 0)
+        return bw_fail(
+            err, BW_DATA_LOSS, "SCOPE_KEY_UNSIGNED",
+            "a stored scope key is not signed by this cell's service key, and was not wrapped by its "
+            "keyring: it was put there by somebody else");
+    return bw_scope_sign(half, core->service, err);
+}
+
 static enum bw_code ensure_scope(struct bw_vault_core *core, const struct bw_vault_scope_name *name,
                                  uint32_t day, struct bw_buf *scopes, struct bw_error *err)
 {
@@ -212,39 +247,62 @@ static enum bw_code ensure_scope(struct bw_vault_core *core, const struct bw_vau
         code = make_scope(core, name, day, &key, err);
     if (code != BW_OK)
         return code;
-    const struct bw_scope_public half = public_half(&key);
-    code = bw_scope_verify(&half, core->verifier, err);
+    struct bw_scope_public half = public_half(&key);
+    if (bw_scope_verify(&half, core->verifier, err) != BW_OK)
+        code = sign_again(core, &key, &half, err);
     if (code != BW_OK)
-        return bw_fail(
-            err, BW_DATA_LOSS, "SCOPE_KEY_UNSIGNED",
-            "a stored scope key is not signed by this cell's service key: it was put there by somebody "
-            "else, or the service key was changed");
+        return code;
     bw_vault_append_scope(&half, scopes);
     return BW_OK;
 }
 
+/* Of one tenant: both days, or none. */
+static enum bw_code ensure_tenant(struct bw_vault_core *core, const struct bw_vault_scope_name *name,
+                                  struct bw_buf *scopes, uint32_t *count, struct bw_error *err)
+{
+    uint32_t today = bw_scope_day(bw_vault_now(core));
+    size_t before = scopes->len;
+    enum bw_code code = ensure_scope(core, name, today, scopes, err);
+    if (code == BW_OK)
+        code = ensure_scope(core, name, today + 1, scopes, err);
+    if (code == BW_OK)
+        *count += 2;
+    else
+        scopes->len = before;
+    return code;
+}
+
 static bool ensure_scopes(struct bw_vault_core *core, const struct bw_vault_request *request)
 {
-    struct bw_error err;
+    struct bw_error err, first = {.code = BW_OK};
     struct bw_buf scopes = {0};
-    uint32_t today = bw_scope_day(bw_vault_now(core));
+    uint32_t count = 0;
     /* With the wrong root keys nothing may be wrapped that the right ones could not unwrap. */
     enum bw_code code = core->state == BW_PROVIDER_OK ? BW_OK : bw_vault_key_unavailable(core, &err);
     for (uint32_t i = 0; code == BW_OK && i < request->scope_count; i++) {
         struct bw_vault_scope_name name;
         bw_vault_scope_name_at(request, i, &name);
-        code = ensure_scope(core, &name, today, &scopes, &err);
-        if (code == BW_OK)
-            code = ensure_scope(core, &name, today + 1, &scopes, &err);
+        code = ensure_tenant(core, &name, &scopes, &count, &err);
+        if (code != BW_DATA_LOSS)
+            continue;
+        /* A bad row of one tenant leaves the others their keys. */
+        char tenant[BW_ID_TEXT_SIZE];
+        bw_id_format(&name.tenant, tenant);
+        bw_log(BW_LOG_ERROR, "scope_key_bad", "tenant=%s reason=\"%s\"", tenant, err.show);
+        if (first.code == BW_OK)
+            first = err;
+        code = BW_OK;
+    }
+    if (code == BW_OK && count == 0 && first.code != BW_OK) {
+        err = first;
+        code = err.code;
     }
     if (code == BW_OK && scopes.failed)
         code = bw_fail_memory(&err);
     bool heard;
     if (code == BW_OK) {
-        const struct bw_vault_reply reply = {.type = BW_VAULT_SCOPES,
-                                             .id = request->id,
-                                             .scope_count = 2 * request->scope_count,
-                                             .scopes = bw_buf_view(&scopes)};
+        const struct bw_vault_reply reply = {
+            .type = BW_VAULT_SCOPES, .id = request->id, .scope_count = count, .scopes = bw_buf_view(&scopes)};
         heard = reply_with(core, &reply);
     } else {
         heard = bw_vault_fail(core, request->id, &err);
@@ -293,6 +351,8 @@ enum bw_code bw_vault_audit(struct bw_vault_core *core, const struct bw_vault_re
     code = bw_fail(err, BW_UNAVAILABLE, "AUDIT_UNAVAILABLE",
                    "the audit cannot be written, so nothing is shown; try again later");
     bw_error_log(err, "%s %s", why.show, why.log);
+    bw_log(BW_LOG_ERROR, "audit_not_written", "method=%s reason=\"%s\" detail=\"%s\"", method, why.show,
+           why.log);
     return code;
 }
 

@@ -89,6 +89,8 @@ void bw_vault_core_probe(struct bw_vault_core *core);
 enum bw_provider_state bw_vault_core_state(const struct bw_vault_core *core);
 /* The words of a state that is not OK; else "". */
 const char *bw_vault_core_why(const struct bw_vault_core *core);
+/* The same for the log alone. */
+const char *bw_vault_core_detail(const struct bw_vault_core *core);
 
 /* What an administrator is shown for a provider's state: "ACTIVE", "UNREACHABLE", "DENIED", "DISABLED",
  * "DESTROYED", "MISCONFIGURED". */

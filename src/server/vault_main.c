@@ -41,6 +41,8 @@ struct vault {
     struct bw_buf in;
     enum bw_provider_state told;
     bool told_any;
+    uint8_t service_public[BW_ED25519_PUBLIC_SIZE]; /* of the service key in use */
+    bool misfit;                                    /* it was not the pinned one when last looked */
 };
 
 /* Before any key is read: nobody may attach to this process, and nothing of it reaches a core file. */
@@ -84,10 +86,66 @@ static bool send_frames(void *context, struct bw_buf *frames)
     return !frames->failed;
 }
 
+/* What a service key signs that is not the pinned one, nobody would seal with. */
+static bool pinned_is(const struct vault *vault, const uint8_t service_public[BW_ED25519_PUBLIC_SIZE])
+{
+    const char *path = vault->config->vault_service_public;
+    uint8_t pinned[BW_ED25519_PUBLIC_SIZE];
+    struct bw_buf pem = {0};
+    struct bw_error err;
+    bool same = bw_file_read(path, BW_PEM_MAX, &pem, &err) == BW_OK &&
+                bw_pem_read_ed25519_public(bw_buf_view(&pem), path, pinned, &err) == BW_OK &&
+                memcmp(pinned, service_public, sizeof pinned) == 0;
+    bw_buf_finish(&pem);
+    return same;
+}
+
+static enum bw_code read_service_key(const struct vault *vault, uint8_t seed[BW_ED25519_SEED_SIZE],
+                                     uint8_t service_public[BW_ED25519_PUBLIC_SIZE], struct bw_error *err)
+{
+    const char *path = vault->config->vault_service_key;
+    struct bw_buf pem = {0};
+    enum bw_code code = bw_file_read_secret(path, BW_PEM_MAX, &pem, err);
+    if (code == BW_OK)
+        code = bw_pem_read_ed25519_seed(bw_buf_view(&pem), path, seed, err);
+    if (pem.data != NULL)
+        bw_wipe(pem.data, pem.cap);
+    bw_buf_finish(&pem);
+    struct bw_ed25519_signer *signer = NULL;
+    if (code == BW_OK)
+        code = bw_ed25519_signer_create(seed, &signer, err);
+    if (code == BW_OK)
+        bw_ed25519_signer_public(signer, service_public);
+    bw_ed25519_signer_destroy(signer);
+    return code;
+}
+
+/* The key in use stays the one that was read at the start; when the files fit again, another process reads
+ * them. */
+static bool mended(const struct vault *vault)
+{
+    uint8_t seed[BW_ED25519_SEED_SIZE], service_public[BW_ED25519_PUBLIC_SIZE];
+    struct bw_error err;
+    bool fits = vault->misfit && read_service_key(vault, seed, service_public, &err) == BW_OK &&
+                pinned_is(vault, service_public);
+    bw_wipe(seed, sizeof seed);
+    return fits;
+}
+
 static enum bw_provider_state open_provider(void *context, struct bw_provider **out, struct bw_error *err)
 {
     struct vault *vault = context;
-    return bw_keyring_open(vault->config->vault_keyring, out, err);
+    const struct bw_daemon_config *config = vault->config;
+    /* A session of the database goes on as it began, without rights that its user was given meanwhile. */
+    bw_store_db_close(vault->db.db);
+    vault->db.db = NULL;
+    vault->misfit = !pinned_is(vault, vault->service_public);
+    if (!vault->misfit)
+        return bw_keyring_open(config->vault_keyring, out, err);
+    (void)bw_fail(err, BW_FAILED_PRECONDITION, "KEY_UNAVAILABLE",
+                  "%s is not the public half of %s: put the right one back", config->vault_service_public,
+                  config->vault_service_key);
+    return BW_PROVIDER_CONFIG;
 }
 
 static enum bw_code create_core(struct vault *vault, struct bw_error *err)
@@ -99,14 +157,7 @@ static enum bw_code create_core(struct vault *vault, struct bw_error *err)
                                                   .send = send_frames,
                                                   .open_provider = open_provider}};
     bw_vault_db_ports(&core.ports);
-    const char *path = vault->config->vault_service_key;
-    struct bw_buf pem = {0};
-    enum bw_code code = bw_file_read_secret(path, BW_PEM_MAX, &pem, err);
-    if (code == BW_OK)
-        code = bw_pem_read_ed25519_seed(bw_buf_view(&pem), path, core.service_seed, err);
-    if (pem.data != NULL)
-        bw_wipe(pem.data, pem.cap);
-    bw_buf_finish(&pem);
+    enum bw_code code = read_service_key(vault, core.service_seed, vault->service_public, err);
     if (code == BW_OK)
         code = bw_vault_core_create(&core, &vault->core, err);
     bw_wipe(core.service_seed, sizeof core.service_seed);
@@ -120,8 +171,9 @@ static void tell_state(struct vault *vault)
         return;
     vault->told = state;
     vault->told_any = true;
-    bw_log(state == BW_PROVIDER_OK ? BW_LOG_INFO : BW_LOG_ERROR, "vault_keys", "state=%s reason=\"%s\"",
-           bw_vault_state_name(state), bw_vault_core_why(vault->core));
+    bw_log(state == BW_PROVIDER_OK ? BW_LOG_INFO : BW_LOG_ERROR, "vault_keys",
+           "state=%s reason=\"%s\" detail=\"%s\"", bw_vault_state_name(state), bw_vault_core_why(vault->core),
+           bw_vault_core_detail(vault->core));
 }
 
 /* False: the line is done with. */
@@ -176,6 +228,8 @@ static void serve(struct vault *vault)
         if (now_ms >= next_probe_ms) {
             bw_vault_core_probe(vault->core);
             tell_state(vault);
+            if (mended(vault))
+                return;
             next_probe_ms = next_probe(vault);
             continue;
         }

@@ -190,6 +190,62 @@ def check_a_wrong_keyring_is_said_and_nothing_is_wrapped_with_it(cell):
     wait_for("keys to seal with", lambda: join_canary(cell, meeting) and metric(cell, "metadata_sealed") > 0, 10, 0.5)
 
 
+def check_a_keyring_that_others_may_read_is_denied(cell):
+    keyring = cell.path("cell", "vault.keyring")
+    os.chmod(keyring, 0o644)
+    os.kill(wait_for("the vault", lambda: vault_pid(cell), 20), 9)
+    await_health(cell, "DENIED")
+    expect("lets others at this private key" in cell.log_tail("bailiwickd", 400), "the log does not say what is wrong")
+    os.chmod(keyring, 0o600)
+    await_health(cell, "ACTIVE")  # without a restart
+
+
+def check_a_service_key_that_is_not_the_pinned_one_signs_nothing(cell):
+    key, kept = cell.path("cell", "vault.key"), cell.path("cell", "vault.key.kept")
+    shutil.copy2(key, kept)
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True)
+    os.chmod(key, 0o600)
+    os.kill(wait_for("the vault", lambda: vault_pid(cell), 20), 9)
+    await_health(cell, "MISCONFIGURED")
+    expect("is not the public half of" in cell.log_tail("bailiwickd", 400), "the log does not say what is wrong")
+    # Somebody new who wants keys meanwhile must not be left with keys that nobody trusts.
+    scopes = cell.sql("SELECT count(*) FROM keystore.scope_key")
+    with open(os.path.join(harness.stack.ROOT, "policies", harness.stack.TENANTS[UNIVERSITY]), encoding="utf-8") as file:
+        policy = cell.write(file.read().replace(UNIVERSITY, "newcomer"), "newcomer.yaml")
+    cell.write_contexts(["newcomer"])
+    cell.add_tenant("newcomer", policy)
+    meeting = harness.create(cell, "newcomer")
+    harness.join(cell, meeting, "newcomer", "FR", "--user", USER)
+    expect(cell.sql("SELECT count(*) FROM keystore.scope_key") == scopes, "keys were signed with a key that nobody trusts")
+    os.replace(kept, key)
+    await_health(cell, "ACTIVE")  # without a restart
+    sealed = metric(cell, "metadata_sealed")
+    wait_for("its joins to be sealed", lambda: harness.join(cell, meeting, "newcomer", "FR", "--user", USER) and
+             metric(cell, "metadata_sealed") > sealed, 20, 0.5)
+
+
+def check_a_vault_that_hangs_is_replaced(cell):
+    pid = wait_for("the vault", lambda: vault_pid(cell), 20)
+    os.kill(pid, 19)
+    wait_for("another vault", lambda: vault_pid(cell) not in (None, pid), 60)
+    await_health(cell, "ACTIVE")
+    expect("event=vault_stuck" in cell.log_tail("bailiwickd", 400), "the log does not say so")
+
+
+def check_rights_that_come_back_are_noticed(cell):
+    vault = harness.stack.VAULT_LOGIN
+    cell.sql(f"REVOKE bailiwick_vault FROM {vault}")
+    os.kill(wait_for("the vault", lambda: vault_pid(cell), 20), 9)
+    await_health(cell, "UNREACHABLE")
+    wait_for("the log to say why", lambda: "role lacks a right" in cell.log_tail("bailiwickd", 400), 20)
+    cell.sql(f"GRANT bailiwick_vault TO {vault}")
+    await_health(cell, "ACTIVE")
+    meeting = harness.create(cell)
+    join_canary(cell, meeting)
+    shown = cell.bailiwick(f"{UNIVERSITY}-support2", "support", "timeline", meeting)
+    expect("people" not in [one["part"] for one in shown.get("missing", [])], f"people are missing: {shown}")
+
+
 def check_a_shorter_retention_is_obeyed_without_being_asked(cell):
     cell.kill("bailiwickd", 15)
     with open(cell.config_file(), encoding="utf-8") as file:

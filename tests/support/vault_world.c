@@ -64,6 +64,10 @@ static bool take_frames(void *context, struct bw_buf *frames)
 static enum bw_provider_state open_provider(void *context, struct bw_provider **out, struct bw_error *err)
 {
     struct world *world = context;
+    if (world->denied) {
+        (void)bw_fail(err, BW_PERMISSION_DENIED, NULL, "vault.keyring: others may read it");
+        return BW_PROVIDER_DENIED;
+    }
     if (world->keyring[0] == '\0') {
         (void)bw_fail(err, BW_NOT_FOUND, NULL, "vault.keyring: there is no such file");
         return BW_PROVIDER_GONE;

@@ -20,6 +20,7 @@ struct world {
     uint64_t now_ms;
     uint64_t random;
     char keyring[256]; /* "": there is none */
+    bool denied;       /* it may not be read */
     uint8_t service_public[BW_ED25519_PUBLIC_SIZE];
     struct bw_id tenant, meeting;
 

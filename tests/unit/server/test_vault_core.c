@@ -94,6 +94,39 @@ static void a_stored_scope_key_that_is_not_ours_is_not_handed_out(void **state)
     bw_buf_finish(&names);
 }
 
+/* Whoever changes the service key finds today's and tomorrow's keys signed by the one before. */
+static void a_key_that_the_keyring_wrapped_is_signed_anew(void **state)
+{
+    (void)state;
+    world_learn_scopes(&world);
+    for (size_t i = 0; i < world.scope_count; i++)
+        world.scopes[i].signature[5] ^= 1;
+    world_learn_scopes(&world); /* verifies */
+    assert_int_equal(world.scope_count, 2);
+}
+
+static void a_bad_key_of_one_tenant_leaves_the_others_theirs(void **state)
+{
+    (void)state;
+    world_learn_scopes(&world);
+    world.scopes[1].public_key[3] ^= 1; /* of tomorrow: nothing of this tenant is told */
+    struct bw_buf names = {0};
+    const struct bw_vault_scope_name bad = {.tenant = world.tenant}, good = {.tenant = world_id(&world)};
+    bw_vault_append_scope_name(&bad, &names);
+    bw_vault_append_scope_name(&good, &names);
+    const struct bw_vault_request request = {
+        .type = BW_VAULT_ENSURE_SCOPES, .scope_count = 2, .scopes = bw_buf_view(&names)};
+    const struct bw_vault_reply *reply = world_ask(&world, &request);
+    assert_int_equal(reply->type, BW_VAULT_SCOPES);
+    assert_int_equal(reply->scope_count, 2);
+    for (uint32_t i = 0; i < reply->scope_count; i++) {
+        struct bw_scope_public scope;
+        bw_vault_scope_at(reply, i, &scope);
+        assert_true(bw_id_equal(&scope.tenant, &good.tenant));
+    }
+    bw_buf_finish(&names);
+}
+
 static void tier_2_and_administrators_see_masked_people(void **state)
 {
     (void)state;
@@ -374,6 +407,20 @@ static void a_missing_keyring_is_said_and_found_when_it_comes(void **state)
     assert_text(reply->active, "root-1");
 }
 
+static void a_keyring_that_may_not_be_read_is_denied(void **state)
+{
+    (void)state;
+    world_learn_scopes(&world);
+    world.denied = true;
+    world_restart(&world); /* before anything could be opened */
+    assert_string_equal(bw_vault_state_name(state_of()->state), "DENIED");
+    const struct bw_vault_request open = world_open(&world, BW_VAULT_CHUNKS, BW_VAULT_ROLE_TIER2, NULL);
+    assert_error(world_ask(&world, &open), BW_FAILED_PRECONDITION, "KEY_UNAVAILABLE");
+    world.denied = false;
+    bw_vault_core_probe(world.core);
+    assert_string_equal(bw_vault_state_name(state_of()->state), "ACTIVE");
+}
+
 static void a_retention_ends_for_the_daemon_alone_and_never_in_the_future(void **state)
 {
     (void)state;
@@ -400,6 +447,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(scope_keys_are_made_once_for_today_and_tomorrow),
         CASE(a_stored_scope_key_that_is_not_ours_is_not_handed_out),
+        CASE(a_key_that_the_keyring_wrapped_is_signed_anew),
+        CASE(a_bad_key_of_one_tenant_leaves_the_others_theirs),
         CASE(tier_2_and_administrators_see_masked_people),
         CASE(tier_1_sees_numbers_and_the_one_it_asks_about),
         CASE(nothing_readable_leaves_before_the_audit),
@@ -410,6 +459,7 @@ int main(void)
         CASE(an_erased_meeting_cannot_be_opened_and_has_a_receipt),
         CASE(another_keyring_is_misconfigured_and_opens_and_wraps_nothing),
         CASE(a_missing_keyring_is_said_and_found_when_it_comes),
+        CASE(a_keyring_that_may_not_be_read_is_denied),
         CASE(a_retention_ends_for_the_daemon_alone_and_never_in_the_future),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
