@@ -30,7 +30,7 @@
 
 enum { PATIENCE_MS = 20000, ROWS_MAX = 16 };
 
-static char folder[64], keyring[96], service_key[96];
+static char folder[64], keyring[96], service_key[96], service_pub[96];
 static uint8_t service_public[BW_ED25519_PUBLIC_SIZE];
 
 /* A vault, and the line to it. */
@@ -38,7 +38,7 @@ struct vault {
     struct bw_kept_child *child;
     struct bw_vault_client *client;
     char conninfo[600];
-    const char *argv[6];
+    const char *argv[7];
 };
 
 struct stage {
@@ -66,7 +66,7 @@ static void attach(void *context, size_t index, int fd)
 static void vault_start(struct stage *stage, struct vault *vault)
 {
     user_of(stage->fixture.conninfo, "vault_login", vault->conninfo);
-    const char *argv[] = {"vault_test", "vault", vault->conninfo, keyring, service_key, NULL};
+    const char *argv[] = {"vault_test", "vault", vault->conninfo, keyring, service_key, service_pub, NULL};
     memcpy(vault->argv, argv, sizeof argv);
     MUST(bw_vault_client_create(&vault->client, err));
     const struct bw_kept_child_config child = {
@@ -280,6 +280,7 @@ static int group_setup(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(keyring, sizeof keyring, "%s/keyring", folder);
     snprintf(service_key, sizeof service_key, "%s/service.key", folder);
+    snprintf(service_pub, sizeof service_pub, "%s/service.pub", folder);
     write_keyring(keyring);
     MUST(bw_pem_write_ed25519_seed(seed, &pem, err));
     MUST(bw_file_create(service_key, 0600, bw_buf_view(&pem), err));
@@ -287,6 +288,10 @@ static int group_setup(void **state)
     MUST(bw_ed25519_signer_create(seed, &signer, err));
     bw_ed25519_signer_public(signer, service_public);
     bw_ed25519_signer_destroy(signer);
+    struct bw_buf public_pem = {0};
+    MUST(bw_pem_write_ed25519_public(service_public, &public_pem, err));
+    MUST(bw_file_create(service_pub, 0644, bw_buf_view(&public_pem), err));
+    bw_buf_finish(&public_pem);
     return 0;
 }
 
@@ -294,6 +299,7 @@ static int group_teardown(void **state)
 {
     unlink(keyring);
     unlink(service_key);
+    unlink(service_pub);
     rmdir(folder);
     return bw_store_group_teardown(state);
 }
@@ -633,9 +639,12 @@ static void a_retention_takes_people_and_their_keys_but_no_live_meetings(void **
 
 int main(int argc, char **argv)
 {
-    if (argc == 5 && strcmp(argv[1], "vault") == 0) {
-        const struct bw_daemon_config config = {
-            .cell = "eu", .vault_conninfo = argv[2], .vault_keyring = argv[3], .vault_service_key = argv[4]};
+    if (argc == 6 && strcmp(argv[1], "vault") == 0) {
+        const struct bw_daemon_config config = {.cell = "eu",
+                                                .vault_conninfo = argv[2],
+                                                .vault_keyring = argv[3],
+                                                .vault_service_key = argv[4],
+                                                .vault_service_public = argv[5]};
         bw_log_configure(BW_LOG_ERROR + 1, false);
         return bw_vault_main(&config);
     }
